@@ -1,0 +1,3 @@
+module github.com/rtap/rtap/cmd/rtap
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/rtap/rtap/pkg
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/rtap/rtap/services/capture
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/rtap/rtap/services/stt
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/rtap/rtap/test
+
+go 1.26
