@@ -1,3 +1,12 @@
 module github.com/rtap/rtap/pkg
 
-go 1.26
+go 1.26.0
+
+require (
+	github.com/rtap/rtap/proto v0.0.0
+	go.uber.org/goleak v1.3.0
+	golang.org/x/sys v0.49.0
+	google.golang.org/protobuf v1.36.12
+)
+
+replace github.com/rtap/rtap/proto => ../proto

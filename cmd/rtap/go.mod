@@ -1,3 +1,12 @@
 module github.com/rtap/rtap/cmd/rtap
 
 go 1.26
+
+require (
+	github.com/rtap/rtap/pkg v0.0.0
+	github.com/rtap/rtap/proto v0.0.0
+)
+
+replace github.com/rtap/rtap/proto => ../../proto
+
+replace github.com/rtap/rtap/pkg => ../../pkg
