@@ -1,0 +1,121 @@
+package bus_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+func TestSetupMakesEverythingOnceAndKeepsLogID(t *testing.T) {
+	cfg := config.Default()
+	b := testkit.Bus(t, cfg)
+	id, err := b.LogID(t.Context())
+	if err != nil || id == "" {
+		t.Fatalf("log id %q, %v", id, err)
+	}
+	cfg.Streams.Audio.MaxMB = 300
+	again := testkit.Connect(t, cfg)
+	if got, _ := again.LogID(t.Context()); got != id {
+		t.Errorf("log id changed from %s to %s", id, got)
+	}
+	s, err := b.JS().Stream(t.Context(), bus.StreamAudio)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := s.CachedInfo().Config; c.MaxBytes != 300<<20 || c.PersistMode != jetstream.AsyncPersistMode {
+		t.Errorf("audio: %d bytes, persist mode %v", c.MaxBytes, c.PersistMode)
+	}
+	for _, name := range []string{bus.StreamIngest, bus.StreamDrafts, bus.StreamJobs, bus.StreamResults, bus.StreamTranscripts, bus.StreamDead, bus.StreamEvents} {
+		if _, err := b.JS().Stream(t.Context(), name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestCheckpointCompareAndSet(t *testing.T) {
+	b := testkit.Bus(t, nil)
+	cp := &rtapv1.Checkpoint{StreamId: "a", Ordinal: 1}
+	if got, rev, err := b.LoadCheckpoint(t.Context(), "a"); got != nil || rev != 0 || err != nil {
+		t.Fatalf("empty bucket: %v %d %v", got, rev, err)
+	}
+	rev, err := b.StoreCheckpoint(t.Context(), cp, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.StoreCheckpoint(t.Context(), cp, 0); !errors.Is(err, bus.ErrConflict) {
+		t.Errorf("second first write: %v", err)
+	}
+	cp.Ordinal = 2
+	if _, err := b.StoreCheckpoint(t.Context(), cp, rev); err != nil {
+		t.Errorf("holder: %v", err)
+	}
+	if _, err := b.StoreCheckpoint(t.Context(), cp, rev); !errors.Is(err, bus.ErrConflict) {
+		t.Errorf("late holder: %v", err)
+	}
+	if got, _, _ := b.LoadCheckpoint(t.Context(), "a"); got.GetOrdinal() != 2 {
+		t.Errorf("stored ordinal %d", got.GetOrdinal())
+	}
+}
+
+func TestFirstResultStands(t *testing.T) {
+	b := testkit.Bus(t, nil)
+	r := &rtapv1.Result{StreamId: "a", Ordinal: 7, Kind: rtapv1.Result_KIND_TEXT}
+	if has, err := b.HasResult(t.Context(), "a", 7); has || err != nil {
+		t.Fatalf("before: %v %v", has, err)
+	}
+	if err := b.StoreResult(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.StoreResult(t.Context(), r); !errors.Is(err, bus.ErrExists) {
+		t.Errorf("second: %v", err)
+	}
+	if has, err := b.HasResult(t.Context(), "a", 7); !has || err != nil {
+		t.Errorf("after: %v %v", has, err)
+	}
+}
+
+func TestFinalsCompareAndSet(t *testing.T) {
+	b := testkit.Bus(t, nil)
+	final := func(n uint32) wire.Entry {
+		return wire.Entry{Results: &rtapv1.Results{Type: "Results", Rtap: &rtapv1.ResultsRtap{StreamId: "a", Seq: n, Ordinal: n}}}
+	}
+	seq, err := b.StoreFinal(t.Context(), final(1), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.StoreFinal(t.Context(), final(1), 0); !errors.Is(err, bus.ErrConflict) {
+		t.Errorf("doubled: %v", err)
+	}
+	if _, err := b.StoreFinal(t.Context(), final(2), seq); err != nil {
+		t.Error(err)
+	}
+	last, _, err := b.LastFinal(t.Context(), "a")
+	if err != nil || last.Seq() != 2 {
+		t.Errorf("last %+v %v", last, err)
+	}
+	if has, _ := b.HasResult(t.Context(), "a", 1); !has {
+		t.Error("a released ordinal counts as open")
+	}
+}
+
+func TestStreamIDs(t *testing.T) {
+	for id, ok := range map[string]bool{"mic": true, "A-b_9": true, "": false, "a.b": false, "a b": false, "*": false, "ä": false, strings.Repeat("a", 65): false} {
+		if err := bus.ValidateStreamID(id); (err == nil) != ok {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	for subject, want := range map[string]string{
+		bus.Audio("x"): "x", bus.FinalJob("x"): "x", bus.Draft("x"): "x", bus.Result("x", 3): "x", bus.Final("x"): "x", bus.Vad("x", "level"): "x",
+	} {
+		if got := bus.StreamOf(subject); got != want {
+			t.Errorf("StreamOf(%s) = %s", subject, got)
+		}
+	}
+}

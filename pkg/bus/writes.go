@@ -1,0 +1,216 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// What a conditional write found.
+var (
+	// ErrExists: a result for the ordinal stands already; the first one counts.
+	ErrExists = errors.New("a result is stored already")
+	// ErrConflict: somebody else wrote since the caller last read.
+	ErrConflict = errors.New("changed by another holder")
+)
+
+// errWrongLastSequenceConstant is the server's code for a wrong sequence under a condition of 0.
+const errWrongLastSequenceConstant jetstream.ErrorCode = 10164
+
+func conflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == errWrongLastSequenceConstant)
+}
+
+func binary(subject string, m proto.Message) (*nats.Msg, error) {
+	data, err := proto.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encoding for %s: %w", subject, err)
+	}
+	return &nats.Msg{Subject: subject, Data: data, Header: nats.Header{wire.ContentTypeHeader: {wire.Protobuf}}}, nil
+}
+
+func text(subject string, m proto.Message) (*nats.Msg, error) {
+	data, err := wire.MarshalJSON(m)
+	if err != nil {
+		return nil, fmt.Errorf("encoding for %s: %w", subject, err)
+	}
+	return &nats.Msg{Subject: subject, Data: data, Header: nats.Header{wire.ContentTypeHeader: {wire.JSON}}}, nil
+}
+
+// LoadCheckpoint returns a stream's checkpoint and its revision; nil and 0 without one.
+func (b *Bus) LoadCheckpoint(ctx context.Context, stream string) (*rtapv1.Checkpoint, uint64, error) {
+	kv, err := b.js.KeyValue(ctx, BucketCheckpoints)
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening checkpoints: %w", err)
+	}
+	e, err := kv.Get(ctx, stream)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the checkpoint of %s: %w", stream, err)
+	}
+	cp := &rtapv1.Checkpoint{}
+	if err := proto.Unmarshal(e.Value(), cp); err != nil {
+		return nil, 0, fmt.Errorf("decoding the checkpoint of %s: %w", stream, err)
+	}
+	return cp, e.Revision(), nil
+}
+
+// StoreCheckpoint writes cp if the stored revision is still rev (0: none), and returns
+// the new one. It gives ErrConflict when another holder has written.
+func (b *Bus) StoreCheckpoint(ctx context.Context, cp *rtapv1.Checkpoint, rev uint64) (uint64, error) {
+	kv, err := b.js.KeyValue(ctx, BucketCheckpoints)
+	if err != nil {
+		return 0, fmt.Errorf("opening checkpoints: %w", err)
+	}
+	data, err := proto.Marshal(cp)
+	if err != nil {
+		return 0, fmt.Errorf("encoding a checkpoint: %w", err)
+	}
+	next, err := kv.Update(ctx, cp.GetStreamId(), data, rev)
+	if conflict(err) || errors.Is(err, jetstream.ErrKeyExists) {
+		return 0, fmt.Errorf("checkpoint of %s: %w", cp.GetStreamId(), ErrConflict)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("writing the checkpoint of %s: %w", cp.GetStreamId(), err)
+	}
+	return next, nil
+}
+
+// PublishJob stores a closed segment's job and waits for the acknowledgement.
+func (b *Bus) PublishJob(ctx context.Context, job *rtapv1.FinalJob) error {
+	msg, err := binary(FinalJob(job.GetStreamId()), job)
+	if err != nil {
+		return err
+	}
+	msg.Header.Set("traceparent", job.GetTraceparent())
+	msg.Header.Set("Rtap-Ordinal", strconv.FormatUint(job.GetOrdinal(), 10))
+	_, err = b.js.PublishMsg(ctx, msg, jetstream.WithMsgID("job/"+job.GetSegmentId()))
+	if err != nil {
+		return fmt.Errorf("publishing job %s: %w", job.GetSegmentId(), err)
+	}
+	return nil
+}
+
+// PublishDraft offers preliminary work; it does not wait, and the work may be shed.
+func (b *Bus) PublishDraft(job *rtapv1.DraftJob) error {
+	msg, err := binary(Draft(job.GetStreamId()), job)
+	if err != nil {
+		return err
+	}
+	return b.conn.PublishMsg(msg)
+}
+
+// StoreResult records what became of an ordinal. The first result stands: ErrExists
+// says that there is one.
+func (b *Bus) StoreResult(ctx context.Context, r *rtapv1.Result) error {
+	msg, err := binary(Result(r.GetStreamId(), r.GetOrdinal()), r)
+	if err != nil {
+		return err
+	}
+	_, err = b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0))
+	if conflict(err) {
+		return ErrExists
+	}
+	if err != nil {
+		return fmt.Errorf("storing result %s/%d: %w", r.GetStreamId(), r.GetOrdinal(), err)
+	}
+	return nil
+}
+
+// HasResult says whether an ordinal is settled: by a stored result, or by a released
+// transcript at or above it.
+func (b *Bus) HasResult(ctx context.Context, stream string, ordinal uint64) (bool, error) {
+	s, err := b.js.Stream(ctx, StreamResults)
+	if err != nil {
+		return false, fmt.Errorf("opening results: %w", err)
+	}
+	_, err = s.GetLastMsgForSubject(ctx, Result(stream, ordinal))
+	if err == nil {
+		return true, nil
+	}
+	if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, fmt.Errorf("looking for result %s/%d: %w", stream, ordinal, err)
+	}
+	last, _, err := b.LastFinal(ctx, stream)
+	if err != nil {
+		return false, err
+	}
+	return last != nil && last.Ordinal() >= ordinal, nil
+}
+
+// PublishDead stores a job that was given up.
+func (b *Bus) PublishDead(ctx context.Context, d *rtapv1.DeadJob) error {
+	msg, err := binary(Dead(d.GetJob().GetStreamId()), d)
+	if err != nil {
+		return err
+	}
+	if _, err := b.js.PublishMsg(ctx, msg, jetstream.WithMsgID("dead/"+d.GetJob().GetSegmentId())); err != nil {
+		return fmt.Errorf("storing dead job: %w", err)
+	}
+	return nil
+}
+
+// LastFinal returns the newest entry of a stream's transcript log and its sequence in
+// RTAP_TRANSCRIPTS; nil and 0 when there is none.
+func (b *Bus) LastFinal(ctx context.Context, stream string) (*wire.Entry, uint64, error) {
+	s, err := b.js.Stream(ctx, StreamTranscripts)
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening transcripts: %w", err)
+	}
+	msg, err := s.GetLastMsgForSubject(ctx, Final(stream))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the last final of %s: %w", stream, err)
+	}
+	e, err := wire.ParseEntry(msg.Data)
+	if err != nil {
+		return nil, 0, fmt.Errorf("last final of %s: %w", stream, err)
+	}
+	return &e, msg.Sequence, nil
+}
+
+// StoreFinal appends an entry to its stream's log if the log's last sequence is still
+// expected, and returns the new one. ErrConflict says that somebody else appended.
+func (b *Bus) StoreFinal(ctx context.Context, e wire.Entry, expected uint64) (uint64, error) {
+	msg, err := text(Final(e.StreamID()), e.Message())
+	if err != nil {
+		return 0, err
+	}
+	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(expected))
+	if conflict(err) {
+		return 0, fmt.Errorf("transcript log of %s: %w", e.StreamID(), ErrConflict)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("storing a final of %s: %w", e.StreamID(), err)
+	}
+	return ack.Sequence, nil
+}
+
+// PublishText sends m as JSON without storing or waiting: interims and VAD events.
+func (b *Bus) PublishText(subject string, m proto.Message) error {
+	msg, err := text(subject, m)
+	if err != nil {
+		return err
+	}
+	return b.conn.PublishMsg(msg)
+}
+
+// Emit records an event; it is best effort and never blocks for long.
+func (b *Bus) Emit(e *rtapv1.ServiceEvent) {
+	if err := b.PublishText(Event(e.GetService(), e.GetKind()), e); err != nil {
+		b.log.Debug("event not sent", "kind", e.GetKind(), "error", err)
+	}
+}

@@ -1,0 +1,103 @@
+// Package testkit gives tests the real things: a NATS server in the process, a bus on
+// it, real speech, and word error rates.
+package testkit
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/config"
+)
+
+// NATS starts a server with JetStream on a free port and a folder of the test's own.
+func NATS(t testing.TB) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+		JetStreamMaxStore: 8 << 30, JetStreamMaxMemory: 256 << 20,
+	})
+	if err != nil {
+		t.Fatalf("making a nats server: %v", err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the nats server is not ready")
+	}
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	return s
+}
+
+// Bus starts a server and connects a bus that is set up; cfg may be nil.
+func Bus(t testing.TB, cfg *config.Config) *bus.Bus {
+	t.Helper()
+	if cfg == nil {
+		cfg = config.Default()
+	}
+	cfg.NATS.URL = NATS(t).ClientURL()
+	return Connect(t, cfg)
+}
+
+// Connect gives one more bus on the server that cfg names.
+func Connect(t testing.TB, cfg *config.Config) *bus.Bus {
+	t.Helper()
+	b, err := bus.Connect(cfg, t.Name(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Conn().Close)
+	if err := b.Setup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// RequireNative ends the test when a native part is missing: a failure with
+// RTAP_REQUIRE_NATIVE=1, as in CI, a skip elsewhere.
+func RequireNative(t testing.TB, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if os.Getenv("RTAP_REQUIRE_NATIVE") == "1" {
+		t.Fatalf("native part missing: %v", err)
+	}
+	t.Skipf("native part missing: %v", err)
+}
+
+// Root returns the repository's root.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
+			return dir
+		}
+	}
+	t.Fatal("go.work not found above the test")
+	return ""
+}
+
+// Audio returns the path of a test recording: from RTAP_TEST_AUDIO, or what `make deps`
+// fetched, which has jfk.wav only.
+func Audio(t testing.TB, name string) string {
+	t.Helper()
+	candidates := []string{filepath.Join(Root(t), "third_party", "audio", name)}
+	if dir := os.Getenv("RTAP_TEST_AUDIO"); dir != "" {
+		candidates = append([]string{filepath.Join(dir, name)}, candidates...)
+	}
+	for _, c := range candidates {
+		if _, err := os.Stat(c); err == nil {
+			return c
+		}
+	}
+	RequireNative(t, &os.PathError{Op: "find", Path: name, Err: os.ErrNotExist})
+	return ""
+}
