@@ -1,0 +1,46 @@
+# RTAP. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MODULES := proto pkg services/capture services/vad services/stt services/egress cmd/rtap test
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+BUF := GOWORK=off go tool -modfile=../tools/buf/go.mod buf
+TESTFLAGS ?=
+PACKAGES = $(addsuffix /...,$(addprefix ./,$(MODULES)))
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## system packages, native parts and models; asks for root only when something is missing
+	@scripts/deps.sh
+
+build: deps ## the five binaries into bin/
+	@mkdir -p bin
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/rtap
+	@for s in capture vad stt egress; do go build -ldflags '$(LDFLAGS)' -o bin/rtap-$$s ./services/$$s || exit 1; done
+
+run: build ## a real recording through the whole pipeline
+	bin/rtap up --source file:third_party/audio/jfk.wav --until-done
+
+test: build ## every test, end to end included
+	go test $(TESTFLAGS) $(PACKAGES)
+
+test-native: ## every test; a missing native part is a failure
+	RTAP_REQUIRE_NATIVE=1 $(MAKE) test
+
+e2e: build ## only the end-to-end tests, with the real binaries
+	RTAP_REQUIRE_NATIVE=1 go test -count=1 -v ./test/...
+
+fmt: ## format the Go code
+	gofmt -w $(MODULES)
+
+lint: ## golangci-lint, each module
+	@scripts/lint.sh $(MODULES)
+
+generate: ## Go code from proto/
+	cd proto && $(BUF) generate
+
+check: build ## what CI runs: format, vet, lint, drift, builds alone, race tests
+	@scripts/check.sh $(MODULES)
+
+.PHONY: help deps build run test test-native e2e fmt lint generate check

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands. Arguments: the modules.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+say() { printf '== %s\n' "$*"; }
+
+say format
+bad=$(gofmt -l "$@" | grep -v '\.pb\.go$' || true)
+[ -z "$bad" ] || { echo "not formatted (run make fmt): $bad" >&2; exit 1; }
+
+say "proto: lint, drift, breaking changes"
+(cd tools/buf && GOWORK=off go build -o "$root/bin/tools/" github.com/bufbuild/buf/cmd/buf google.golang.org/protobuf/cmd/protoc-gen-go)
+export PATH="$root/bin/tools:$PATH"
+(
+  cd proto
+  buf lint
+  tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+  buf generate --template '{"version":"v2","plugins":[{"local":"protoc-gen-go","out":"'"$tmp"'","opt":"paths=source_relative"}]}'
+  diff -r "$tmp" gen || { echo "proto/gen differs from proto/ (run make generate)" >&2; exit 1; }
+)
+base=$(git rev-parse -q --verify origin/main || git rev-parse -q --verify HEAD~1 || true)
+if [ -n "$base" ] && git cat-file -e "$base:proto/buf.yaml" 2>/dev/null; then
+  buf breaking proto --against ".git#ref=$base,subdir=proto"
+fi
+
+say "imports, package docs, tracked files"
+scripts/rules.sh
+
+say "each module: tidy, builds alone, vet"
+for m in "$@"; do
+  (cd "$m" && GOWORK=off go mod tidy -diff && GOWORK=off go build ./... && GOWORK=off go vet ./...)
+done
+
+say lint
+scripts/lint.sh "$@"
+
+say "tests, with the race detector"
+packages=(); for m in "$@"; do packages+=("./$m/..."); done
+RTAP_REQUIRE_NATIVE=${RTAP_REQUIRE_NATIVE:-0} go test -race -shuffle=on -p 2 -timeout 15m "${packages[@]}"
