@@ -3,7 +3,10 @@
 package testkit
 
 import (
+	"bytes"
+	"encoding/binary"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -100,4 +103,33 @@ func Audio(t testing.TB, name string) string {
 	}
 	RequireNative(t, &os.PathError{Op: "find", Path: name, Err: os.ErrNotExist})
 	return ""
+}
+
+// PCM reads a 16 kHz mono 16-bit WAV file of the test recordings as samples in -1 to 1.
+func PCM(t testing.TB, name string) []float32 {
+	t.Helper()
+	raw, err := os.ReadFile(Audio(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(raw, []byte("data"))
+	if at < 0 {
+		t.Fatalf("%s has no data chunk", name)
+	}
+	raw = raw[at+8:]
+	out := make([]float32, len(raw)/2)
+	for i := range out {
+		out[i] = float32(int16(binary.LittleEndian.Uint16(raw[2*i:]))) / 32768
+	}
+	return out
+}
+
+// Noise makes n samples of white noise with the given peak; the same each time.
+func Noise(n int, peak float32) []float32 {
+	r := rand.New(rand.NewPCG(1, 2))
+	out := make([]float32, n)
+	for i := range out {
+		out[i] = peak * (2*r.Float32() - 1)
+	}
+	return out
 }

@@ -1,0 +1,109 @@
+package moonshine_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/services/stt/internal/moonshine"
+	"github.com/rtap/rtap/services/stt/internal/transcriber"
+)
+
+var _ transcriber.Engine = (*moonshine.Engine)(nil)
+
+const jfk = "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
+
+func open(t testing.TB) *moonshine.Engine {
+	t.Helper()
+	e, err := moonshine.New(1)
+	testkit.RequireNative(t, err)
+	t.Cleanup(func() { _ = e.Close() })
+	return e
+}
+
+func TestSpeech(t *testing.T) {
+	e := open(t)
+	pcm := testkit.PCM(t, "jfk.wav")
+	got, err := e.Transcribe(t.Context(), pcm, transcriber.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errs, words := testkit.WordErrors(jfk, got.Text); errs > 1 {
+		t.Errorf("%d of %d words wrong: %s", errs, words, got.Text)
+	}
+	last := 0
+	for _, w := range got.Words {
+		if w.Start < last || w.End <= w.Start || w.End > len(pcm) || w.Confidence <= 0 || w.Confidence > 1 || !w.Estimated {
+			t.Errorf("word %+v after %d", w, last)
+		}
+		last = w.End
+	}
+	if got.Confidence < 0.5 || len(got.Tokens) == 0 || got.Language != "en" {
+		t.Errorf("confidence %v, %d tokens, language %q", got.Confidence, len(got.Tokens), got.Language)
+	}
+}
+
+func TestNothingInvented(t *testing.T) {
+	e := open(t)
+	hum := make([]float32, 48000)
+	for i := range hum {
+		hum[i] = 0.2 * float32(math.Sin(2*math.Pi*50*float64(i)/16000))
+	}
+	for name, pcm := range map[string][]float32{
+		"nothing": nil, "1": {0.5}, "200": testkit.Noise(200, 0.5), "201": testkit.Noise(201, 0.5),
+		"silence": make([]float32, 80000), "white noise": testkit.Noise(80000, 0.3), "quiet noise": testkit.Noise(80000, 0.01), "hum": hum,
+		"not a number": {0: float32(math.NaN()), 8000: float32(math.Inf(-1)), 16000: 0},
+	} {
+		got, err := e.Transcribe(t.Context(), pcm, transcriber.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got.Text != "" || got.Dropped == "" {
+			t.Errorf("%s: text %q (%.2f), dropped for %q", name, got.Text, got.Confidence, got.Dropped)
+		}
+	}
+}
+
+func TestClippedAndLong(t *testing.T) {
+	e := open(t)
+	pcm := testkit.PCM(t, "jfk.wav")
+	loud := make([]float32, len(pcm))
+	for i, x := range pcm {
+		loud[i] = 8 * x
+	}
+	got, err := e.Transcribe(t.Context(), loud, transcriber.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errs, words := testkit.WordErrors(jfk, got.Text); errs > words/4 {
+		t.Errorf("clipped: %s", got.Text)
+	}
+	var long []float32
+	for range 4 {
+		long = append(long, pcm...)
+	}
+	if _, err := e.Transcribe(t.Context(), long, transcriber.Options{}); err != nil {
+		t.Errorf("44 s: %v", err)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	e := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := e.Transcribe(ctx, testkit.PCM(t, "jfk.wav"), transcriber.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func BenchmarkJFK(b *testing.B) {
+	e := open(b)
+	pcm := testkit.PCM(b, "jfk.wav")
+	for b.Loop() {
+		if _, err := e.Transcribe(b.Context(), pcm, transcriber.Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
