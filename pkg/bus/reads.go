@@ -1,0 +1,111 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// frameSamples is the number of samples in every frame but a source's last.
+const frameSamples = 512
+
+// HighestOrdinal returns the highest ordinal that a stored result or final of the stream
+// carries; 0 without any.
+func (b *Bus) HighestOrdinal(ctx context.Context, stream string) (uint64, error) {
+	var highest uint64
+	last, _, err := b.LastFinal(ctx, stream)
+	if err != nil {
+		return 0, err
+	}
+	if last != nil {
+		highest = last.Ordinal()
+	}
+	s, err := b.js.Stream(ctx, StreamResults)
+	if err != nil {
+		return 0, fmt.Errorf("opening results: %w", err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(prefix+"result."+stream+".>"))
+	if err != nil {
+		return 0, fmt.Errorf("listing results of %s: %w", stream, err)
+	}
+	for subject := range info.State.Subjects {
+		parts := strings.Split(subject, ".")
+		if n, err := strconv.ParseUint(parts[4], 10, 64); err == nil {
+			highest = max(highest, n)
+		}
+	}
+	return highest, nil
+}
+
+// AudioStreams lists the streams that have stored audio.
+func (b *Bus) AudioStreams(ctx context.Context) ([]string, error) {
+	s, err := b.js.Stream(ctx, StreamAudio)
+	if err != nil {
+		return nil, fmt.Errorf("opening audio: %w", err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(AllAudio))
+	if err != nil {
+		return nil, fmt.Errorf("listing audio: %w", err)
+	}
+	var out []string
+	for subject := range info.State.Subjects {
+		out = append(out, StreamOf(subject))
+	}
+	return out, nil
+}
+
+// LastFrame returns the newest stored frame of a stream; nil without one.
+func (b *Bus) LastFrame(ctx context.Context, stream string) (*rtapv1.Frame, error) {
+	s, err := b.js.Stream(ctx, StreamAudio)
+	if err != nil {
+		return nil, fmt.Errorf("opening audio: %w", err)
+	}
+	msg, err := s.GetLastMsgForSubject(ctx, Audio(stream))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the last frame of %s: %w", stream, err)
+	}
+	f := &rtapv1.Frame{}
+	if err := proto.Unmarshal(msg.Data, f); err != nil {
+		return nil, fmt.Errorf("decoding the last frame of %s: %w", stream, err)
+	}
+	return f, nil
+}
+
+// AudioSpan collects a span's stored audio (s16le); whole is false when part has expired.
+func (b *Bus) AudioSpan(ctx context.Context, stream string, span *rtapv1.Span) (pcm []byte, whole bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c, err := b.js.OrderedConsumer(ctx, StreamAudio, jetstream.OrderedConsumerConfig{FilterSubjects: []string{Audio(stream)}})
+	if err != nil {
+		return nil, false, fmt.Errorf("reading audio of %s: %w", stream, err)
+	}
+	next := span.GetStartSample() / frameSamples
+	for uint64(len(pcm))/2 < span.GetEndSample()-span.GetStartSample() {
+		batch, err := c.FetchNoWait(256)
+		if err != nil {
+			return nil, false, fmt.Errorf("reading audio of %s: %w", stream, err)
+		}
+		got := 0
+		for msg := range batch.Messages() {
+			got++
+			f := &rtapv1.Frame{}
+			if proto.Unmarshal(msg.Data(), f) == nil && f.GetEpoch() == span.GetEpoch() && f.GetFrame() == next {
+				pcm = append(pcm, f.GetPcm()...)
+				next++
+			}
+		}
+		if got == 0 {
+			return nil, false, batch.Error()
+		}
+	}
+	return pcm[:2*(span.GetEndSample()-span.GetStartSample())], true, nil
+}

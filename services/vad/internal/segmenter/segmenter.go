@@ -1,0 +1,200 @@
+// Package segmenter decides where segments of speech begin and end. It is a pure state
+// machine over frames of 512 samples: no clock, no I/O, positions counted in samples.
+package segmenter
+
+import "slices"
+
+// FrameSamples is the length of a frame at 16 kHz.
+const FrameSamples = 512
+
+// Config in samples, rounded up to whole frames where it counts silence or speech.
+type Config struct {
+	Onset, Offset                                  float64
+	PreRoll, Hangover, Tail, MinSpeech, MaxSegment int
+	UtteranceEnd, RestAfter                        int
+}
+
+// Kind of a decision.
+type Kind int
+
+// Decisions.
+const (
+	Started      Kind = iota + 1 // speech has begun; Start is where
+	Closed                       // a segment is complete
+	Dropped                      // the burst was shorter than MinSpeech
+	UtteranceEnd                 // silence has lasted UtteranceEnd
+	Rest                         // nothing for RestAfter: a good place for a checkpoint
+)
+
+// Decision is one outcome. PCM belongs to the receiver.
+type Decision struct {
+	Kind Kind
+	// Samples of the epoch, half open.
+	Start, End int
+	PCM        []int16
+	// SpeechEnd is the end of the last frame of speech.
+	SpeechEnd int
+	// BySilence is true when silence closed the segment, false for a forced cut.
+	BySilence bool
+	Reason    string
+}
+
+type frame struct {
+	p   float64
+	pcm []int16
+}
+
+// Segmenter holds one stream's state.
+type Segmenter struct {
+	cfg       Config
+	at        int     // samples taken
+	frames    []frame // the open segment with its pre-roll, or the pre-roll alone
+	start     int     // sample at which frames begins
+	open      bool
+	speech    int // samples of speech in the open segment
+	speechEnd int
+	cut       bool // the open segment follows a forced cut
+	quiet     int  // samples since the last speech
+	utterance bool // an utterance is open
+}
+
+// New starts at sample at, which is 0 or where a predecessor stopped.
+func New(cfg Config, at int, utterance bool) *Segmenter {
+	return &Segmenter{cfg: cfg, at: at, start: at, speechEnd: at, utterance: utterance}
+}
+
+// At returns the samples taken so far.
+func (s *Segmenter) At() int { return s.at }
+
+// Open says whether a segment is open, and gives its audio so far and where it starts.
+func (s *Segmenter) Open() (pcm []int16, start int, open bool) {
+	if !s.open {
+		return nil, 0, false
+	}
+	return s.join(len(s.frames)), s.start, true
+}
+
+// Resume returns the sample from which a successor must hear the audio again: the start
+// of what is not yet in a closed segment.
+func (s *Segmenter) Resume() int { return s.start }
+
+// Push takes a frame with its probability of speech. What is not a number counts as 0.
+func (s *Segmenter) Push(p float64, pcm []int16) []Decision {
+	if p != p {
+		p = 0
+	}
+	s.frames = append(s.frames, frame{p, slices.Clone(pcm)})
+	s.at += len(pcm)
+	threshold := s.cfg.Onset
+	if s.open {
+		threshold = s.cfg.Offset
+	}
+	if p >= threshold {
+		s.quiet = 0
+		s.speech += len(pcm)
+		s.speechEnd = s.at
+	} else {
+		s.quiet += len(pcm)
+	}
+	switch {
+	case !s.open && p >= threshold:
+		s.open, s.speech = true, len(pcm)
+		return []Decision{{Kind: Started, Start: s.at - len(pcm), SpeechEnd: s.at}}
+	case !s.open:
+		s.trim()
+		return s.silence(len(pcm))
+	case s.quiet >= s.cfg.Hangover:
+		out := s.close(true, "silence")
+		return append(out, s.silence(s.quiet)...)
+	case s.at-s.start >= s.cfg.MaxSegment:
+		return s.forcedCut()
+	}
+	return nil
+}
+
+// Flush closes what is open: the source ended, the audio has a gap, or a client asked.
+func (s *Segmenter) Flush(reason string) []Decision {
+	var out []Decision
+	if s.open {
+		out = s.close(true, reason)
+	}
+	if s.utterance && reason != "finalize" {
+		s.utterance = false
+		out = append(out, Decision{Kind: UtteranceEnd, Start: s.at, End: s.at, SpeechEnd: s.speechEnd, Reason: reason})
+	}
+	s.frames, s.start = nil, s.at
+	return out
+}
+
+// silence reports what a stretch of silence that has just grown by step has reached.
+func (s *Segmenter) silence(step int) []Decision {
+	if s.utterance && s.quiet >= s.cfg.UtteranceEnd {
+		s.utterance = false
+		return []Decision{{Kind: UtteranceEnd, Start: s.at, End: s.at, SpeechEnd: s.speechEnd, Reason: "silence"}}
+	}
+	if s.cfg.RestAfter > 0 && s.quiet/s.cfg.RestAfter > (s.quiet-step)/s.cfg.RestAfter {
+		return []Decision{{Kind: Rest, Start: s.at, End: s.at, SpeechEnd: s.speechEnd}}
+	}
+	return nil
+}
+
+// close ends the open segment after its tail.
+func (s *Segmenter) close(bySilence bool, reason string) []Decision {
+	d := Decision{Kind: Closed, Start: s.start, SpeechEnd: s.speechEnd, BySilence: bySilence, Reason: reason}
+	end := min(s.at, s.speechEnd+s.cfg.Tail)
+	n := 0
+	for d.End = s.start; n < len(s.frames) && d.End < end; n++ {
+		d.End += len(s.frames[n].pcm)
+	}
+	d.PCM = s.join(n)
+	if s.speech == 0 || (s.speech < s.cfg.MinSpeech && !s.cut) {
+		d.Kind, d.PCM = Dropped, nil
+	} else {
+		s.utterance = true
+	}
+	s.frames, s.start = s.frames[n:], d.End
+	s.open, s.cut, s.speech = false, false, 0
+	s.trim()
+	return []Decision{d}
+}
+
+// forcedCut splits a segment at its maximum, at the weakest frame of its last third.
+func (s *Segmenter) forcedCut() []Decision {
+	from := len(s.frames) * 2 / 3
+	weakest := from
+	for i := from; i < len(s.frames)-1; i++ {
+		if s.frames[i].p <= s.frames[weakest].p {
+			weakest = i
+		}
+	}
+	n := weakest + 1
+	d := Decision{Kind: Closed, Start: s.start, End: s.start, Reason: "max_segment"}
+	for _, f := range s.frames[:n] {
+		d.End += len(f.pcm)
+	}
+	d.PCM, d.SpeechEnd = s.join(n), min(s.speechEnd, d.End)
+	s.frames, s.start = slices.Clone(s.frames[n:]), d.End
+	s.utterance, s.cut, s.speech = true, true, 0
+	for _, f := range s.frames {
+		if f.p >= s.cfg.Offset {
+			s.speech += len(f.pcm)
+		}
+	}
+	return []Decision{d}
+}
+
+// trim keeps no more than the pre-roll while nothing is open.
+func (s *Segmenter) trim() {
+	for len(s.frames) > 0 && (s.at-s.start-len(s.frames[0].pcm) >= s.cfg.PreRoll) {
+		s.start += len(s.frames[0].pcm)
+		s.frames = s.frames[1:]
+	}
+}
+
+func (s *Segmenter) join(n int) []int16 {
+	out := make([]int16, 0, n*FrameSamples)
+	for _, f := range s.frames[:n] {
+		out = append(out, f.pcm...)
+	}
+	return out
+}

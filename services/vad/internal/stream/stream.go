@@ -1,0 +1,312 @@
+// Package stream follows one stream's frames: it detects speech, records each boundary
+// before it acts on it, and hands segments to the recogniser.
+package stream
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/obs"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/vad/internal/segmenter"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+const (
+	sampleRateHz = 16000
+	frame        = segmenter.FrameSamples
+	version      = 1
+	restAfter    = 10 * sampleRateHz
+)
+
+// ErrTaken says that another process has written the stream's checkpoint.
+var ErrTaken = errors.New("the stream is held by another process")
+
+// Detector gives the probability of speech of a frame of 512 samples in -1 to 1.
+type Detector interface {
+	Probability(frame []float32) (float32, error)
+	State() []byte
+	SetState(state []byte) error
+	Reset()
+}
+
+// Stream is the state of one stream. For one goroutine.
+type Stream struct {
+	id       string
+	cfg      *config.Config
+	bus      *bus.Bus
+	log      *slog.Logger
+	metrics  *obs.Metrics
+	detector Detector
+
+	cp       *rtapv1.Checkpoint
+	revision uint64
+
+	seg        *segmenter.Segmenter
+	epoch      uint64
+	next       uint64 // frame
+	clock      *rtapv1.Clock
+	floats     []float32
+	gapMS      uint32
+	revisions  uint32
+	draftAt    int
+	level      level
+	lastFrames []timedFrame // clocks of recent frames, to find when speech ended
+}
+
+type timedFrame struct {
+	end   int
+	clock *rtapv1.Clock
+}
+
+// New loads the stream's checkpoint and settles what its last boundary left open.
+func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *slog.Logger, m *obs.Metrics, d Detector) (*Stream, error) {
+	s := &Stream{id: id, cfg: cfg, bus: b, log: log.With("stream_id", id), metrics: m, detector: d, floats: make([]float32, frame)}
+	var err error
+	if s.cp, s.revision, err = b.LoadCheckpoint(ctx, id); err != nil {
+		return nil, err
+	}
+	if s.cp == nil {
+		highest, err := b.HighestOrdinal(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		s.cp = &rtapv1.Checkpoint{Version: version, StreamId: id, Ordinal: highest}
+		return s, nil
+	}
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
+	s.epoch, s.next = s.cp.GetEpoch(), s.cp.GetNextFrame()
+	s.restart(int(s.next)*frame, s.cp.GetUtteranceId() != "")
+	if s.cp.GetVersion() != version || s.detector.SetState(s.cp.GetModelState()) != nil {
+		s.detector.Reset()
+	}
+	return s, nil
+}
+
+// Ended says that the newest known epoch is complete.
+func (s *Stream) Ended() bool { return s.cp.GetEnded() }
+
+func (s *Stream) restart(at int, utterance bool) {
+	v := s.cfg.VAD
+	samples := func(ms int) int { return (ms*sampleRateHz/1000 + frame - 1) / frame * frame }
+	s.seg = segmenter.New(segmenter.Config{
+		Onset: v.OnsetThreshold, Offset: v.OffsetThreshold, PreRoll: samples(v.PreRollMS), Hangover: samples(v.HangoverMS),
+		Tail: samples(v.TailMS), MinSpeech: samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
+		UtteranceEnd: samples(v.UtteranceEndMS), RestAfter: restAfter,
+	}, at, utterance)
+	s.lastFrames = nil
+}
+
+// Take handles one stored frame. Repeats and lower epochs are dropped.
+func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
+	began := time.Now()
+	switch {
+	case f.GetEpoch() < s.epoch, f.GetEpoch() == s.epoch && (f.GetFrame() < s.next || s.cp.GetEnded()):
+		return nil
+	case f.GetEpoch() > s.epoch:
+		if err := s.newEpoch(ctx, f); err != nil {
+			return err
+		}
+	case f.GetFrame() > s.next || f.GetGapMs() > 0:
+		if err := s.gap(ctx, f); err != nil {
+			return err
+		}
+	}
+	s.next = f.GetFrame() + 1
+	s.clock = f.GetClock()
+	if pcm := samples(f.GetPcm()); len(pcm) > 0 {
+		if err := s.hear(ctx, pcm); err != nil {
+			return err
+		}
+	}
+	if f.GetEnd() {
+		if err := s.flush(ctx, "end_of_stream"); err != nil {
+			return err
+		}
+		if err := s.end(ctx); err != nil {
+			return err
+		}
+	}
+	s.metrics.FramesProcessed.WithLabelValues("vad").Inc()
+	s.metrics.StageLatency.WithLabelValues("vad").Observe(time.Since(began).Seconds())
+	return nil
+}
+
+// Idle closes what is open when no frame has come for as long as capture's ring is.
+func (s *Stream) Idle(ctx context.Context) error {
+	if s.seg == nil {
+		return nil
+	}
+	return s.flush(ctx, "gap")
+}
+
+func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
+	if s.seg != nil {
+		if err := s.flush(ctx, "epoch"); err != nil {
+			return err
+		}
+	}
+	s.log.Info("stream begins", "epoch", f.GetEpoch(), "frame", f.GetFrame(), "source", f.GetSource())
+	s.epoch, s.next = f.GetEpoch(), f.GetFrame()
+	s.cp.Ended = false
+	s.detector.Reset()
+	s.restart(int(f.GetFrame())*frame, false)
+	s.gapMS = f.GetGapMs()
+	return nil
+}
+
+func (s *Stream) gap(ctx context.Context, f *rtapv1.Frame) error {
+	if err := s.flush(ctx, "gap"); err != nil {
+		return err
+	}
+	missing := uint32((f.GetFrame() - s.next) * frame * 1000 / sampleRateHz)
+	s.gapMS += max(missing, f.GetGapMs())
+	s.log.Warn("audio is missing", "epoch", s.epoch, "frame", s.next, "next_frame", f.GetFrame(), "gap_ms", s.gapMS, "reason", f.GetGapReason())
+	s.metrics.Errors.WithLabelValues("vad", "gap").Inc()
+	s.detector.Reset()
+	s.restart(int(f.GetFrame())*frame, false)
+	return nil
+}
+
+func (s *Stream) hear(ctx context.Context, pcm []int16) error {
+	for i := range s.floats {
+		s.floats[i] = 0
+		if i < len(pcm) {
+			s.floats[i] = float32(pcm[i]) / 32768
+		}
+	}
+	p, err := s.detector.Probability(s.floats)
+	if err != nil {
+		return err
+	}
+	s.measure(pcm, p)
+	decisions := s.seg.Push(float64(p), pcm)
+	s.lastFrames = append(s.lastFrames, timedFrame{s.seg.At(), s.clock})
+	if keep := s.cfg.VAD.HangoverMS/32 + 64; len(s.lastFrames) > 2*keep {
+		s.lastFrames = append([]timedFrame(nil), s.lastFrames[len(s.lastFrames)-keep:]...)
+	}
+	if err := s.act(ctx, decisions); err != nil {
+		return err
+	}
+	s.draft()
+	return nil
+}
+
+func (s *Stream) flush(ctx context.Context, reason string) error {
+	return s.act(ctx, s.seg.Flush(reason))
+}
+
+func (s *Stream) act(ctx context.Context, decisions []segmenter.Decision) error {
+	for _, d := range decisions {
+		var err error
+		switch d.Kind {
+		case segmenter.Started:
+			s.revisions, s.draftAt = 0, d.Start
+			s.event("started", "SpeechStarted", d.Start)
+		case segmenter.Closed:
+			s.event("stopped", "SpeechStopped", d.SpeechEnd)
+			err = s.segment(ctx, d)
+		case segmenter.Dropped:
+			s.event("stopped", "SpeechStopped", d.SpeechEnd)
+			s.metrics.Shed.WithLabelValues("short_speech").Inc()
+		case segmenter.UtteranceEnd:
+			err = s.marker(ctx, rtapv1.Boundary_KIND_UTTERANCE_END, d)
+		case segmenter.Rest:
+			err = s.store(ctx, &rtapv1.Boundary{Kind: rtapv1.Boundary_KIND_SILENCE})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// store records a boundary; only then may it be acted on.
+func (s *Stream) store(ctx context.Context, b *rtapv1.Boundary) error {
+	s.cp.Version, s.cp.Epoch = version, s.epoch
+	s.cp.NextFrame = uint64(s.seg.Resume() / frame)
+	s.cp.Boundary = b
+	s.cp.PendingGapMs = s.gapMS
+	// The state is that of the newest frame; a successor hears a few frames again.
+	s.cp.ModelState = s.detector.State()
+	s.cp.WrittenAt = timestamppb.Now()
+	s.cp.Writer = fmt.Sprintf("%d", os.Getpid())
+	var err error
+	ok := bus.Retry(ctx, s.log, "recording a boundary", func() error {
+		var rev uint64
+		rev, err = s.bus.StoreCheckpoint(ctx, s.cp, s.revision)
+		if err == nil {
+			s.revision = rev
+			return nil
+		}
+		if errors.Is(err, bus.ErrConflict) {
+			return nil
+		}
+		return err
+	})
+	if !ok {
+		return ctx.Err()
+	}
+	if errors.Is(err, bus.ErrConflict) {
+		return s.mine(ctx)
+	}
+	return nil
+}
+
+// mine tells a write of ours whose acknowledgement was lost from one of another holder.
+func (s *Stream) mine(ctx context.Context) error {
+	have, rev, err := s.bus.LoadCheckpoint(ctx, s.id)
+	if err != nil {
+		return err
+	}
+	if have.GetWriter() == s.cp.GetWriter() && have.GetWrittenAt().AsTime().Equal(s.cp.GetWrittenAt().AsTime()) {
+		s.revision = rev
+		return nil
+	}
+	return fmt.Errorf("%w (%s)", ErrTaken, have.GetWriter())
+}
+
+func samples(raw []byte) []int16 {
+	out := make([]int16, len(raw)/2)
+	for i := range out {
+		out[i] = int16(binary.LittleEndian.Uint16(raw[2*i:]))
+	}
+	return out
+}
+
+func bytesOf(pcm []int16) []byte {
+	out := make([]byte, 0, 2*len(pcm))
+	for _, x := range pcm {
+		out = binary.LittleEndian.AppendUint16(out, uint16(x))
+	}
+	return out
+}
+
+// traceparent starts a trace as https://www.w3.org/TR/trace-context/ writes it.
+func traceparent() string {
+	var raw [24]byte
+	_, _ = rand.Read(raw[:])
+	return "00-" + hex.EncodeToString(raw[:16]) + "-" + hex.EncodeToString(raw[16:]) + "-01"
+}
+
+// heardAt returns when the frame that ends at a sample was captured.
+func (s *Stream) heardAt(sample int) *rtapv1.Clock {
+	for i := len(s.lastFrames) - 1; i >= 0; i-- {
+		if s.lastFrames[i].end <= sample {
+			return s.lastFrames[i].clock
+		}
+	}
+	return clock.Add(s.clock, -time.Duration(s.seg.At()-sample)*time.Second/sampleRateHz)
+}
