@@ -1,0 +1,127 @@
+// Package app wires the capture process: it opens every source and publishes each as a
+// stream of its own.
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/native"
+	"github.com/rtap/rtap/pkg/obs"
+	"github.com/rtap/rtap/pkg/service"
+	"github.com/rtap/rtap/services/capture/internal/device"
+	"github.com/rtap/rtap/services/capture/internal/source"
+)
+
+// Run is the capture process. `rtap-capture devices [--json]` lists devices instead.
+func Run(ctx context.Context, env lifecycle.Env) error {
+	if len(env.Args) > 0 && env.Args[0] == "devices" {
+		return devices(env)
+	}
+	var uris []string
+	rt, err := service.Start(env, func(fs *flag.FlagSet) {
+		fs.Func("source", "`URI`: mic, mic:NAME, file:PATH, mock; may be repeated", func(s string) error {
+			uris = append(uris, s)
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if len(uris) == 0 {
+		uris = rt.Config.Audio.Sources
+	}
+	specs, err := source.ParseAll(uris)
+	if err != nil {
+		return lifecycle.Usage(err)
+	}
+	var inputs []input
+	for _, spec := range specs {
+		in, err := open(rt, spec)
+		if err != nil {
+			return lifecycle.Usage(err)
+		}
+		inputs = append(inputs, in)
+	}
+	return rt.Run(ctx, rt.Config.HTTP.Capture, "http.capture", lifecycle.Part{
+		Name: "sources", Run: func(ctx context.Context) error { return capture(ctx, rt, inputs) },
+	})
+}
+
+// open checks a source before anything starts, so that a bad one is told at once.
+func open(rt *service.Runtime, spec source.Spec) (input, error) {
+	if spec.Kind == source.KindMic && rt.Config.Audio.Mock {
+		spec.Kind = source.KindMock
+	}
+	switch spec.Kind {
+	case source.KindFile:
+		return openFile(spec.Name, spec)
+	case source.KindMock:
+		path, err := native.Locate("jfk")
+		if err != nil {
+			return nil, fmt.Errorf("the mock's recording: %w", err)
+		}
+		return &mock{path: path, spec: spec}, nil
+	default:
+		wanted := spec.Name
+		if wanted == "" {
+			wanted = rt.Config.Audio.Device
+		}
+		rec, err := device.Record(rt.Config.Audio.Backend, wanted, rt.Config.Audio.RingBufferSizeMS)
+		if err != nil {
+			return nil, err
+		}
+		rt.Log.Info("recording", "device", rec.Info.Name, "rate_hz", rec.RateHz, "channels", rec.Channels)
+		return &mic{rec: rec, spec: spec, wanted: wanted, rt: rt}, nil
+	}
+}
+
+// capture runs all inputs; it ends when all have ended.
+func capture(ctx context.Context, rt *service.Runtime, inputs []input) error {
+	if err := rt.Bus.Await(ctx); err != nil {
+		return err
+	}
+	rt.Health.SetState(obs.StateActive)
+	var (
+		wg   sync.WaitGroup
+		errs = make([]error, len(inputs))
+		ids  []string
+	)
+	for i, in := range inputs {
+		ids = append(ids, in.stream())
+		wg.Go(func() { errs[i] = run(ctx, rt, in) })
+	}
+	rt.Health.SetStreams(ids)
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func devices(env lifecycle.Env) error {
+	backend := "auto"
+	list, err := device.List(backend)
+	if err != nil {
+		return err
+	}
+	if strings.Join(env.Args[1:], " ") == "--json" {
+		enc := json.NewEncoder(env.Stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(list)
+	}
+	for _, d := range list {
+		mark := " "
+		if d.Default {
+			mark = "*"
+		}
+		fmt.Fprintf(env.Stdout, "%s %s\n    id %s\n", mark, d.Name, d.ID)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(env.Stdout, "no capture devices; --source mock plays a recording instead")
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package source_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/services/capture/internal/source"
+)
+
+func TestParse(t *testing.T) {
+	for uri, want := range map[string]source.Spec{
+		"mic":                           {Kind: "mic", Stream: "mic"},
+		"mic:USB Audio?stream=left":     {Kind: "mic", Name: "USB Audio", Stream: "left"},
+		"mock?repeat=2":                 {Kind: "mock", Stream: "mock", Repeat: 2},
+		"file:/a/My talk.wav":           {Kind: "file", Name: "/a/My talk.wav", Stream: "My_talk"},
+		"file:a.wav?pace=fast&stream=x": {Kind: "file", Name: "a.wav", Stream: "x", Fast: true},
+		"file:a.wav?pace=realtime":      {Kind: "file", Name: "a.wav", Stream: "a"},
+	} {
+		if got, err := source.Parse(uri); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", uri, got, err)
+		}
+	}
+	for uri, want := range map[string]string{
+		"":                 "want mic",
+		"http://x":         "want mic",
+		"file:":            "want file:PATH",
+		"file:a?pace=slow": "pace=slow is not allowed",
+		"mock?pace=fast":   "not allowed",
+		"mic?stream=a.b":   "A-Z a-z 0-9 _ -",
+		"mock?repeat=x":    "repeat",
+	} {
+		if _, err := source.Parse(uri); !errors.Is(err, source.ErrURI) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", uri, err)
+		}
+	}
+	all, err := source.ParseAll([]string{"mock", "mock", "mic"})
+	if err != nil || all[1].Stream != "mock-2" {
+		t.Errorf("%+v %v", all, err)
+	}
+}
+
+func wav(encoding, channels, rate, bits int, data []byte) []byte {
+	var b bytes.Buffer
+	le := func(v any) { _ = binary.Write(&b, binary.LittleEndian, v) }
+	b.WriteString("RIFF")
+	le(uint32(36 + len(data)))
+	b.WriteString("WAVEfmt ")
+	le(uint32(16))
+	le([]uint16{uint16(encoding), uint16(channels)})
+	le([]uint32{uint32(rate), uint32(rate * channels * bits / 8)})
+	le([]uint16{uint16(channels * bits / 8), uint16(bits)})
+	b.WriteString("data")
+	le(uint32(len(data)))
+	b.Write(data)
+	return b.Bytes()
+}
+
+func file(t testing.TB, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "clip.wav")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSampleFormats(t *testing.T) {
+	half := func(v any) []byte { b, _ := binary.Append(nil, binary.LittleEndian, v); return b }
+	for name, tt := range map[string]struct {
+		encoding, channels, bits int
+		data                     []byte
+		want                     float32
+	}{
+		"8 bit": {1, 1, 8, []byte{192}, 0.5}, "16 bit": {1, 1, 16, half(int16(16384)), 0.5},
+		"24 bit": {1, 1, 24, []byte{0, 0, 0x40}, 0.5}, "32 bit": {1, 1, 32, half(int32(1 << 30)), 0.5},
+		"float": {3, 1, 32, half(float32(0.5)), 0.5}, "double": {3, 1, 64, half(0.5), 0.5},
+		"stereo": {1, 2, 16, half([]int16{16384, 0}), 0.25}, "mu-law": {7, 1, 8, []byte{0xff}, 0}, "A-law": {6, 1, 8, []byte{0xd5}, 8.0 / 32768},
+	} {
+		d, err := source.OpenFile(file(t, wav(tt.encoding, tt.channels, 8000, tt.bits, tt.data)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got, err := d.Read()
+		if err != nil || len(got) != 1 || got[0] != tt.want || d.RateHz() != 8000 {
+			t.Errorf("%s: %v at %d Hz, %v", name, got, d.RateHz(), err)
+		}
+		if _, err := d.Read(); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: end is %v", name, err)
+		}
+		_ = d.Close()
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	whole := wav(1, 1, 16000, 16, make([]byte, 100))
+	for name, tt := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"empty": {nil, "it is empty"}, "text": {[]byte("hello, this is no audio"), "neither WAV nor FLAC"}, "tiny": {[]byte("R"), "too short"},
+		"truncated data":   {whole[:80], "truncated: header promises 100 bytes of audio, file has 36"},
+		"truncated header": {whole[:20], "truncated"}, "no audio": {wav(1, 1, 16000, 16, nil), "no audio"},
+		"bad rate": {wav(1, 1, 1, 16, make([]byte, 4)), "at 1 Hz"}, "bad encoding": {wav(85, 1, 16000, 16, make([]byte, 4)), "not supported"},
+		"broken flac": {[]byte("fLaC????????????"), "bad FLAC"},
+	} {
+		path := file(t, tt.data)
+		_, err := source.OpenFile(path)
+		if !errors.Is(err, source.ErrFile) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := source.OpenFile("/nowhere/a.wav"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+}
+
+func TestRealRecording(t *testing.T) {
+	d, err := source.OpenFile(testkit.Audio(t, "jfk.wav"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	n := 0
+	for {
+		pcm, err := d.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(pcm)
+	}
+	if n != 176000 {
+		t.Errorf("%d samples", n)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(wav(1, 2, 44100, 24, make([]byte, 60)))
+	f.Add([]byte("fLaC\x00\x00\x00\x22"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d, err := source.OpenFile(file(t, data))
+		if err != nil {
+			return
+		}
+		defer func() { _ = d.Close() }()
+		for range 100 {
+			if _, err := d.Read(); err != nil {
+				return
+			}
+		}
+	})
+}
