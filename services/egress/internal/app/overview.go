@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/obs"
+	"github.com/rtap/rtap/pkg/service"
+	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+const (
+	askEvery = time.Second
+	askFor   = 300 * time.Millisecond
+)
+
+// stages are those without which no audio becomes text.
+var stages = []string{"capture", "vad", "stt", "egress"}
+
+// overview asks every process how it is and answers /health with the whole.
+type overview struct {
+	rt *service.Runtime
+
+	mu   sync.Mutex
+	seen []*rtapv1.ServiceStatus
+}
+
+func newOverview(rt *service.Runtime) *overview { return &overview{rt: rt} }
+
+func (o *overview) run(ctx context.Context) error {
+	if err := o.rt.Bus.Await(ctx); err != nil {
+		return err
+	}
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		o.ask(ctx)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (o *overview) ask(ctx context.Context) {
+	conn := o.rt.Bus.Conn()
+	inbox := conn.NewRespInbox()
+	answers := make(chan *nats.Msg, 128)
+	sub, err := conn.ChanSubscribe(inbox, answers)
+	if err != nil {
+		return
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	var seen []*rtapv1.ServiceStatus
+	if conn.PublishRequest(bus.ControlStatus, inbox, nil) == nil {
+		timeout := time.NewTimer(askFor)
+		defer timeout.Stop()
+	collect:
+		for {
+			select {
+			case m := <-answers:
+				s := &rtapv1.ServiceStatus{}
+				if wire.UnmarshalJSON(m.Data, s) == nil && s.GetService() != "" {
+					seen = append(seen, s)
+				}
+			case <-timeout.C:
+				break collect
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = seen
+}
+
+// serve answers 503 with the reasons when a stage is missing or not ready.
+func (o *overview) serve(w http.ResponseWriter, _ *http.Request) {
+	o.mu.Lock()
+	seen := o.seen
+	o.mu.Unlock()
+	byStage := map[string][]json.RawMessage{}
+	ready := map[string]bool{}
+	var reasons []string
+	for _, s := range seen {
+		raw, err := wire.MarshalJSON(s)
+		if err != nil {
+			continue
+		}
+		byStage[s.GetService()] = append(byStage[s.GetService()], raw)
+		ready[s.GetService()] = ready[s.GetService()] || s.GetReady()
+		for _, why := range s.GetReasons() {
+			reasons = append(reasons, s.GetService()+" "+s.GetInstance()+": "+why)
+		}
+	}
+	if p := o.rt.Bus.Problem(); p != "" {
+		reasons = append(reasons, "nats: "+p)
+	}
+	healthy := o.rt.Bus.Problem() == ""
+	for _, stage := range stages {
+		if len(byStage[stage]) == 0 {
+			reasons = append(reasons, stage+": no process answers")
+		}
+		healthy = healthy && ready[stage]
+	}
+	status, code := "healthy", http.StatusOK
+	if !healthy {
+		status, code = "unhealthy", http.StatusServiceUnavailable
+	}
+	obs.WriteJSON(w, code, map[string]any{
+		"status": status, "role": o.rt.Health.Status().GetState(), "version": o.rt.Version, "reasons": reasons, "stages": byStage,
+	})
+}

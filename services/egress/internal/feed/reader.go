@@ -1,0 +1,218 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/service"
+	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+// Message is what subscribers get; Data is shared and must not be changed.
+type Message struct {
+	Stream   string
+	Seq      uint32
+	Final    bool // from the log: Results, UtteranceEnd, StreamEnd
+	Data     []byte
+	Sequence uint64 // in RTAP_TRANSCRIPTS; 0 for interims
+	Results  *rtapv1.Results
+}
+
+// Hub reads the log and the interims once and hands them to all subscribers.
+type Hub struct {
+	rt *service.Runtime
+
+	mu   sync.Mutex
+	subs map[chan Message]func() // called when the queue is full
+	last map[string]uint64 // ordinal of each stream's last final
+}
+
+// NewHub makes a hub without subscribers.
+func NewHub(rt *service.Runtime) *Hub {
+	return &Hub{rt: rt, subs: map[chan Message]func(){}, last: map[string]uint64{}}
+}
+
+// Subscribe gives a queue of that length. A full queue ends the subscription: slow is
+// called once, and nobody else waits.
+func (h *Hub) Subscribe(length int, slow func()) (queue <-chan Message, cancel func()) {
+	q := make(chan Message, length)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.subs[q] = slow
+	return q, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.subs, q)
+	}
+}
+
+func (h *Hub) send(m Message) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for q, slow := range h.subs {
+		select {
+		case q <- m:
+		default:
+			delete(h.subs, q)
+			h.rt.Metrics.Shed.WithLabelValues("slow_subscriber").Inc()
+			slow()
+		}
+	}
+}
+
+// Run reads until ctx is done.
+func (h *Hub) Run(ctx context.Context) error {
+	if err := h.rt.Bus.Await(ctx); err != nil {
+		return err
+	}
+	sub, err := h.rt.Bus.Conn().Subscribe(bus.AllInterims, h.interim)
+	if err != nil {
+		return fmt.Errorf("reading interims: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	from := uint64(0)
+	for {
+		next, err := h.follow(ctx, from)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			h.rt.Log.Warn("reading finals starts anew", "error", err)
+		}
+		from = next
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// follow hands on the log from a sequence (0: what is new) and returns where to go on.
+func (h *Hub) follow(ctx context.Context, from uint64) (uint64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	again := h.rt.Bus.Reconnected()
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllFinals}, DeliverPolicy: jetstream.DeliverNewPolicy}
+	if from > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
+	}
+	c, err := h.rt.Bus.JS().OrderedConsumer(ctx, bus.StreamTranscripts, cfg)
+	if err != nil {
+		return from, fmt.Errorf("reading finals: %w", err)
+	}
+	msgs := make(chan jetstream.Msg, 64)
+	consuming, err := c.Consume(func(m jetstream.Msg) {
+		select {
+		case msgs <- m:
+		case <-ctx.Done():
+		}
+	})
+	if err != nil {
+		return from, fmt.Errorf("reading finals: %w", err)
+	}
+	defer func() { cancel(); consuming.Stop(); <-consuming.Closed() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return from, ctx.Err()
+		case <-again:
+			return from, nil
+		case m := <-msgs:
+			meta, err := m.Metadata()
+			if err != nil {
+				return from, err
+			}
+			from = meta.Sequence.Stream + 1
+			msg, ok := parse(m.Data(), meta.Sequence.Stream)
+			if !ok {
+				h.rt.Metrics.Errors.WithLabelValues("egress", "bad_final").Inc()
+				continue
+			}
+			h.mu.Lock()
+			if msg.Results != nil {
+				h.last[msg.Stream] = uint64(msg.Results.GetRtap().GetOrdinal())
+			}
+			h.mu.Unlock()
+			h.send(msg)
+			h.observe(msg)
+		}
+	}
+}
+
+func parse(data []byte, sequence uint64) (Message, bool) {
+	e, err := wire.ParseEntry(data)
+	if err != nil {
+		return Message{}, false
+	}
+	return Message{Stream: e.StreamID(), Seq: e.Seq(), Final: true, Data: data, Sequence: sequence, Results: e.Results}, true
+}
+
+// observe takes the latencies that the final carries; it has just been handed over.
+func (h *Hub) observe(m Message) {
+	if m.Results == nil {
+		return
+	}
+	l := m.Results.GetRtap().GetLatencyMs()
+	h.rt.Metrics.PipelineLatency.WithLabelValues(m.Stream).Observe(l.GetPipeline() / 1000)
+	h.rt.Metrics.FinalLatency.WithLabelValues(m.Stream).Observe(l.GetSpeechEndToFinal() / 1000)
+}
+
+func (h *Hub) interim(msg *nats.Msg) {
+	r := &rtapv1.Results{}
+	if err := wire.UnmarshalJSON(msg.Data, r); err != nil {
+		h.rt.Metrics.Errors.WithLabelValues("egress", "bad_interim").Inc()
+		return
+	}
+	stream := r.GetRtap().GetStreamId()
+	h.mu.Lock()
+	stale := uint64(r.GetRtap().GetOrdinal()) <= h.last[stream]
+	h.mu.Unlock()
+	if stale {
+		h.rt.Metrics.Shed.WithLabelValues("stale_interim").Inc()
+		return
+	}
+	h.send(Message{Stream: stream, Data: msg.Data, Results: r})
+	if at := r.GetRtap().GetCapturedAt(); at.IsValid() {
+		h.rt.Metrics.InterimLatency.WithLabelValues(stream).Observe(max(0, time.Since(at.AsTime()).Seconds()))
+	}
+}
+
+// Replay calls each with the stream's log from a number on, up to what is stored now,
+// and returns the last sequence it gave.
+func (h *Hub) Replay(ctx context.Context, stream string, fromSeq uint32, each func(Message) error) (uint64, error) {
+	_, end, err := h.rt.Bus.LastFinal(ctx, stream)
+	if err != nil || end == 0 {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c, err := h.rt.Bus.JS().OrderedConsumer(ctx, bus.StreamTranscripts, jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.Final(stream)}})
+	if err != nil {
+		return 0, fmt.Errorf("replaying %s: %w", stream, err)
+	}
+	for {
+		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+		if err != nil {
+			return 0, fmt.Errorf("replaying %s: %w", stream, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return 0, err
+		}
+		if msg, ok := parse(m.Data(), meta.Sequence.Stream); ok && msg.Seq >= fromSeq {
+			if err := each(msg); err != nil {
+				return 0, err
+			}
+		}
+		if meta.Sequence.Stream >= end {
+			return meta.Sequence.Stream, nil
+		}
+	}
+}
