@@ -30,7 +30,7 @@ type Hub struct {
 
 	mu   sync.Mutex
 	subs map[chan Message]func() // called when the queue is full
-	last map[string]uint64 // ordinal of each stream's last final
+	last map[string]uint64       // ordinal of each stream's last final
 }
 
 // NewHub makes a hub without subscribers.

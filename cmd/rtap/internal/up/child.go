@@ -1,0 +1,89 @@
+package up
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rtap/rtap/pkg/lifecycle"
+)
+
+// child is one process that is kept alive.
+type child struct {
+	name    string
+	path    string
+	args    []string
+	environ []string
+	stderr  io.Writer
+	stop    time.Duration
+	// mayEnd: exit code 0 is the end of its work, not a death.
+	mayEnd bool
+}
+
+// run starts the process again with growing pauses until ctx is done, it ends its work,
+// or it says that the user must mend something.
+func (c *child) run(ctx context.Context, log *slog.Logger) error {
+	wait := 100 * time.Millisecond
+	for {
+		began := time.Now()
+		err := c.once(ctx)
+		var exit *exec.ExitError
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil && c.mayEnd:
+			return nil
+		case errors.As(err, &exit) && exit.ExitCode() == lifecycle.ExitUsage:
+			return &lifecycle.ExitError{Code: lifecycle.ExitUsage, Err: errors.New(c.name + " cannot start, see its message above")}
+		}
+		if time.Since(began) > 10*time.Second {
+			wait = 100 * time.Millisecond
+		}
+		log.Warn("a process died, starting it again", "process", c.name, "error", err, "wait", wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 5*time.Second)
+	}
+}
+
+func (c *child) once(ctx context.Context) error {
+	// The parent-death signal follows the thread that forked, so this one must live on.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.CommandContext(ctx, c.path, c.args...)
+	cmd.Env, cmd.Stderr, cmd.Stdout = c.environ, c.stderr, c.stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = c.stop
+	return cmd.Run()
+}
+
+// lines passes whole lines on, so that processes do not mix theirs.
+type lines struct {
+	mu  *sync.Mutex
+	out io.Writer
+	buf []byte
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.buf = append(l.buf, p...)
+	if i := bytes.LastIndexByte(l.buf, '\n'); i >= 0 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if _, err := l.out.Write(l.buf[:i+1]); err != nil {
+			return 0, err
+		}
+		l.buf = append([]byte(nil), l.buf[i+1:]...)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,169 @@
+package view
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/service"
+	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// connect parses flags and gives a bus that runs until stop is called.
+func connect(ctx context.Context, env lifecycle.Env, name string, more func(*flag.FlagSet)) (b *bus.Bus, args []string, stop func(), err error) {
+	fs := flag.NewFlagSet("rtap "+name, flag.ContinueOnError)
+	fs.SetOutput(env.Stderr)
+	var f service.Flags
+	f.Register(fs)
+	url := fs.String("nats", "", "`URL` of the server")
+	more(fs)
+	if err := fs.Parse(env.Args); err != nil {
+		return nil, nil, nil, lifecycle.Usage(err)
+	}
+	cfg, err := f.Load(env.Environ)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if *url != "" {
+		cfg.NATS.URL = *url
+	}
+	b, err = bus.Connect(cfg.Config, "rtap-"+name, slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = b.Run(ctx) }()
+	stop = func() { cancel(); <-done; b.Conn().Close() }
+	if err := b.Await(ctx); err != nil {
+		stop()
+		return nil, nil, nil, err
+	}
+	return b, fs.Args(), stop, nil
+}
+
+// Tail prints transcripts as they come.
+func Tail(ctx context.Context, env lifecycle.Env) error {
+	p := &Printer{Out: env.Stdout}
+	b, _, stop, err := connect(ctx, env, "tail", func(fs *flag.FlagSet) {
+		fs.BoolVar(&p.JSON, "json", false, "one JSON message a line")
+		fs.StringVar(&p.Stream, "stream", "", "only this stream")
+		fs.Uint64Var(&p.FromSeq, "from-seq", 0, "begin with this number of each stream")
+	})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return p.Run(ctx, b, 0)
+}
+
+// Tap prints every message of a subject, decoded.
+func Tap(ctx context.Context, env lifecycle.Env) error {
+	b, args, stop, err := connect(ctx, env, "tap", func(*flag.FlagSet) {})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	subject := "rtap.v1.>"
+	if len(args) > 0 {
+		subject = args[0]
+	}
+	msgs := make(chan *nats.Msg, 256)
+	sub, err := b.Conn().ChanSubscribe(subject, msgs)
+	if err != nil {
+		return lifecycle.Usage(fmt.Errorf("subscribing to %s: %w", subject, err))
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case m := <-msgs:
+			fmt.Fprintf(env.Stdout, "%s %s\n", m.Subject, decode(m))
+		}
+	}
+}
+
+// decode renders a message as JSON; audio becomes its length.
+func decode(m *nats.Msg) string {
+	if m.Header.Get(wire.ContentTypeHeader) == wire.JSON {
+		return string(m.Data)
+	}
+	var out proto.Message
+	parts := strings.Split(m.Subject, ".")
+	kind := ""
+	if len(parts) > 2 {
+		kind = parts[2]
+	}
+	if kind == "job" && len(parts) > 3 {
+		kind = parts[3]
+	}
+	switch kind {
+	case "audio":
+		out = &rtapv1.Frame{}
+	case "draft":
+		out = &rtapv1.DraftJob{}
+	case "final", "ready":
+		out = &rtapv1.FinalJob{}
+	case "result":
+		out = &rtapv1.Result{}
+	case "dead":
+		out = &rtapv1.DeadJob{}
+	default:
+		return fmt.Sprintf("(%d bytes) %q", len(m.Data), m.Data[:min(len(m.Data), 200)])
+	}
+	if err := proto.Unmarshal(m.Data, out); err != nil {
+		return fmt.Sprintf("(%d bytes, not readable: %v)", len(m.Data), err)
+	}
+	samples := ""
+	switch x := out.(type) {
+	case *rtapv1.Frame:
+		samples, x.Pcm = fmt.Sprintf(" (%d samples)", len(x.GetPcm())/2), nil
+	case *rtapv1.DraftJob:
+		samples, x.Pcm = fmt.Sprintf(" (%d samples)", len(x.GetPcm())/2), nil
+	case *rtapv1.FinalJob:
+		samples, x.Pcm = fmt.Sprintf(" (%d samples)", len(x.GetPcm())/2), nil
+	}
+	raw, err := wire.MarshalJSON(out)
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw) + samples
+}
+
+// Config shows or validates the effective configuration.
+func Config(env lifecycle.Env) error {
+	command := ""
+	if len(env.Args) > 0 {
+		command, env.Args = env.Args[0], env.Args[1:]
+	}
+	fs := flag.NewFlagSet("rtap config "+command, flag.ContinueOnError)
+	fs.SetOutput(env.Stderr)
+	var f service.Flags
+	f.Register(fs)
+	if err := fs.Parse(env.Args); err != nil {
+		return lifecycle.Usage(err)
+	}
+	if command != "show" && command != "validate" {
+		return lifecycle.Usage(fmt.Errorf("rtap config %q: want show or validate", command))
+	}
+	l, err := f.Load(env.Environ)
+	if err != nil {
+		return err
+	}
+	if command == "validate" {
+		fmt.Fprintf(env.Stdout, "the configuration is valid (files: %s)\n", strings.Join(l.Files(), ", "))
+		return nil
+	}
+	for _, s := range l.Settings() {
+		fmt.Fprintf(env.Stdout, "%-36s %-28s # %s\n", s.Key, s.Value, s.Origin)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+// Command rtap is the operator's command: it runs and watches the pipeline.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/rtap/rtap/cmd/rtap/internal/up"
+	"github.com/rtap/rtap/cmd/rtap/internal/view"
+	"github.com/rtap/rtap/pkg/lifecycle"
+)
+
+var version = "dev"
+
+const usage = `usage: rtap COMMAND [FLAGS]
+
+  up        run the whole pipeline: --source URI, --stt N, --until-done, --json …
+  tail      transcripts as they come: [--json] [--from-seq N] [--stream ID]
+  tap       any subject, decoded: [SUBJECT]
+  devices   capture devices: [--json]
+  config    show | validate
+  version
+
+Each command explains its flags with -h.
+`
+
+func main() { os.Exit(lifecycle.Main("rtap", version, run)) }
+
+func run(ctx context.Context, env lifecycle.Env) error {
+	command := ""
+	if len(env.Args) > 0 {
+		command, env.Args = env.Args[0], env.Args[1:]
+	}
+	switch command {
+	case "up":
+		return up.Run(ctx, env)
+	case up.ServerCommand:
+		return up.Serve(ctx, env)
+	case "tail":
+		return view.Tail(ctx, env)
+	case "tap":
+		return view.Tap(ctx, env)
+	case "config":
+		return view.Config(env)
+	case "devices":
+		return devices(ctx, env)
+	case "version", "--version":
+		fmt.Fprintln(env.Stdout, "rtap", env.Version)
+		return nil
+	case "help", "-h", "--help":
+		fmt.Fprint(env.Stdout, usage)
+		return nil
+	default:
+		fmt.Fprint(env.Stderr, usage)
+		return lifecycle.Usage(fmt.Errorf("unknown command %q", command))
+	}
+}
+
+// devices asks the capture program, which alone links the audio system.
+func devices(ctx context.Context, env lifecycle.Env) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding rtap-capture: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(exe), "rtap-capture"), append([]string{"devices"}, env.Args...)...)
+	cmd.Stdout, cmd.Stderr = env.Stdout, env.Stderr
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return &lifecycle.ExitError{Code: exit.ExitCode(), Err: errors.New("rtap-capture failed")}
+	}
+	return err
+}
