@@ -1,6 +1,6 @@
 module github.com/rtap/rtap/test
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/rtap/rtap/pkg v0.0.0
