@@ -80,7 +80,7 @@ func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) erro
 	}
 	s, err := b.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = b.js.CreateStream(ctx, want)
+		_, err = b.js.CreateStream(ctx, want)
 		if err == nil {
 			return nil
 		}

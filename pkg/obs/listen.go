@@ -44,8 +44,8 @@ func holder(port string) string {
 		return ""
 	}
 	inodes := map[string]bool{}
-	v4, _ := fs.NetTCP()
-	v6, _ := fs.NetTCP6()
+	v4, _ := fs.NetTCP()  //nolint:staticcheck // netlink would be one more dependency for one message
+	v6, _ := fs.NetTCP6() //nolint:staticcheck // see above
 	const listening = 10
 	for _, line := range append(v4, v6...) {
 		if line.St == listening && line.LocalPort == want {

@@ -26,7 +26,9 @@ func HTTPPart(name string, l net.Listener, h http.Handler) lifecycle.Part {
 				return err
 			case <-ctx.Done():
 				_ = srv.Close()
-				<-done
+				if err := <-done; err != nil && !errors.Is(err, http.ErrServerClosed) {
+					return err
+				}
 				return ctx.Err()
 			}
 		},
