@@ -43,6 +43,16 @@ func (b *Bus) HighestOrdinal(ctx context.Context, stream string) (uint64, error)
 	return highest, nil
 }
 
+// NextFinalSequence returns the sequence that the next stored final will get. A reader
+// that begins there misses nothing, unlike one that asks for what is new.
+func (b *Bus) NextFinalSequence(ctx context.Context) (uint64, error) {
+	s, err := b.js.Stream(ctx, StreamTranscripts)
+	if err != nil {
+		return 0, fmt.Errorf("opening transcripts: %w", err)
+	}
+	return s.CachedInfo().State.LastSeq + 1, nil
+}
+
 // AudioStreams lists the streams that have stored audio.
 func (b *Bus) AudioStreams(ctx context.Context) ([]string, error) {
 	s, err := b.js.Stream(ctx, StreamAudio)

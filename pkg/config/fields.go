@@ -187,7 +187,6 @@ func (f field) text() string {
 // Setting is one effective value.
 type Setting struct{ Key, Value, Origin string }
 
-
 // Settings lists all effective values, secrets hidden.
 func (l *Loaded) Settings() []Setting {
 	var out []Setting

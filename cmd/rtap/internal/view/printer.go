@@ -43,16 +43,22 @@ func (p *Printer) Await(ctx context.Context) error {
 func (p *Printer) Run(ctx context.Context, b *bus.Bus, ends int) error {
 	p.init()
 	next, started := uint64(0), false
+	for p.FromSeq == 0 && next == 0 {
+		var err error
+		if next, err = b.NextFinalSequence(ctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
 	for {
-		cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllFinals}, DeliverPolicy: jetstream.DeliverNewPolicy}
+		cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllFinals}}
 		if p.Stream != "" {
 			cfg.FilterSubjects = []string{bus.Final(p.Stream)}
 		}
-		switch {
-		case next > 0:
+		if next > 0 {
 			cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, next
-		case p.FromSeq > 0:
-			cfg.DeliverPolicy = jetstream.DeliverAllPolicy
 		}
 		c, err := b.JS().OrderedConsumer(ctx, bus.StreamTranscripts, cfg)
 		if err == nil {

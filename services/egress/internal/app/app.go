@@ -56,7 +56,14 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		lifecycle.Part{Name: "zmq transcripts", Run: func(ctx context.Context) error { return publish(ctx, rt, hub, transcripts) }},
 		lifecycle.Part{Name: "zmq events", Run: func(ctx context.Context) error { return publishEvents(ctx, rt, events) }},
 		lifecycle.Part{Name: "feed", Run: hub.Run},
-		lifecycle.Part{Name: "sequencer", Run: sequencer.Run},
+		lifecycle.Part{Name: "sequencer", Run: func(ctx context.Context) error {
+			select {
+			case <-hub.Ready():
+				return sequencer.Run(ctx)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}},
 	)
 }
 

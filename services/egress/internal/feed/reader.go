@@ -26,7 +26,8 @@ type Message struct {
 
 // Hub reads the log and the interims once and hands them to all subscribers.
 type Hub struct {
-	rt *service.Runtime
+	rt    *service.Runtime
+	ready chan struct{} // closed when no final can be missed any more
 
 	mu   sync.Mutex
 	subs map[chan Message]func() // called when the queue is full
@@ -35,7 +36,7 @@ type Hub struct {
 
 // NewHub makes a hub without subscribers.
 func NewHub(rt *service.Runtime) *Hub {
-	return &Hub{rt: rt, subs: map[chan Message]func(){}, last: map[string]uint64{}}
+	return &Hub{rt: rt, ready: make(chan struct{}), subs: map[chan Message]func(){}, last: map[string]uint64{}}
 }
 
 // Subscribe gives a queue of that length. A full queue ends the subscription: slow is
@@ -66,6 +67,9 @@ func (h *Hub) send(m Message) {
 	}
 }
 
+// Ready is closed when every final from now on will be handed out.
+func (h *Hub) Ready() <-chan struct{} { return h.ready }
+
 // Run reads until ctx is done.
 func (h *Hub) Run(ctx context.Context) error {
 	if err := h.rt.Bus.Await(ctx); err != nil {
@@ -76,7 +80,14 @@ func (h *Hub) Run(ctx context.Context) error {
 		return fmt.Errorf("reading interims: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	from := uint64(0)
+	var from uint64
+	if !bus.Retry(ctx, h.rt.Log, "finding the end of the transcript log", func() (err error) {
+		from, err = h.rt.Bus.NextFinalSequence(ctx)
+		return err
+	}) {
+		return ctx.Err()
+	}
+	close(h.ready)
 	for {
 		next, err := h.follow(ctx, from)
 		if ctx.Err() != nil {
@@ -94,14 +105,13 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// follow hands on the log from a sequence (0: what is new) and returns where to go on.
+// follow hands on the log from a sequence on and returns where to go on.
 func (h *Hub) follow(ctx context.Context, from uint64) (uint64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	again := h.rt.Bus.Reconnected()
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllFinals}, DeliverPolicy: jetstream.DeliverNewPolicy}
-	if from > 0 {
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
+	cfg := jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{bus.AllFinals}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 	}
 	c, err := h.rt.Bus.JS().OrderedConsumer(ctx, bus.StreamTranscripts, cfg)
 	if err != nil {

@@ -28,12 +28,12 @@ func newDecoding(e *Engine, hidden ort.Value) (*decoding, error) {
 		return nil, fmt.Errorf("making decoder tensors: %w", err)
 	}
 	for i, name := range e.decoder.Inputs {
-		switch {
-		case name == "input_ids":
+		switch name {
+		case "input_ids":
 			d.inputs[i] = d.token
-		case name == "use_cache_branch":
+		case "use_cache_branch":
 			d.inputs[i] = d.branch
-		case name == "encoder_hidden_states":
+		case "encoder_hidden_states":
 			d.inputs[i] = hidden
 		default:
 			// The first pass does not read its caches; one empty position satisfies the graph.
