@@ -2,10 +2,12 @@
 package device
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"unicode"
 
 	"github.com/gen2brain/malgo"
 )
@@ -63,7 +65,21 @@ func List(backend string) ([]Info, error) {
 }
 
 func info(d *malgo.DeviceInfo) Info {
-	return Info{ID: d.ID.String(), Name: d.Name(), Default: d.IsDefault != 0}
+	return Info{ID: readable(d.ID.String()), Name: d.Name(), Default: d.IsDefault != 0}
+}
+
+// readable turns malgo's hexadecimal id into the audio system's own name of the device,
+// such as alsa_input.usb-…, where it is one.
+func readable(id string) string {
+	raw, err := hex.DecodeString(id)
+	if err != nil {
+		return id
+	}
+	text := strings.TrimRight(string(raw), "\x00")
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return id
+	}
+	return text
 }
 
 // Recorder copies what a device hears into a ring of bytes.
@@ -78,7 +94,7 @@ type Recorder struct {
 	Ring     *Ring
 }
 
-// Record starts the device whose id is wanted or whose name holds it in any case;
+// Record starts the first device whose id or name (in any case) holds what is wanted;
 // "default" or "" takes the system's. The ring holds bufferMS of the device's own format.
 func Record(backend, wanted string, bufferMS int) (*Recorder, error) {
 	ctx, err := open(backend)
@@ -102,8 +118,8 @@ func (r *Recorder) start(wanted string, bufferMS int) error {
 	var names []string
 	for i := range devices {
 		d := info(&devices[i])
-		names = append(names, fmt.Sprintf("%q", d.Name))
-		match := d.ID == wanted || strings.Contains(strings.ToLower(d.Name), strings.ToLower(wanted))
+		names = append(names, fmt.Sprintf("%q (%s)", d.Name, d.ID))
+		match := strings.Contains(d.ID, wanted) || strings.Contains(strings.ToLower(d.Name), strings.ToLower(wanted))
 		if wanted == "" || wanted == "default" {
 			match = d.Default
 		}
