@@ -100,6 +100,13 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, _ transcriber.Op
 	if err != nil {
 		return none, err
 	}
+	if len(ids) == 0 {
+		if tight := closer(audio[:min(len(audio), len(pcm))]); tight != nil {
+			if ids, probs, err = e.infer(ctx, tight); err != nil {
+				return none, err
+			}
+		}
+	}
 	if repeats(ids) {
 		none.Dropped = DropRepetition
 		return none, nil
@@ -139,6 +146,19 @@ func clean(pcm []float32) (out []float32, peak float32) {
 		peak = max(peak, x, -x)
 	}
 	return out, peak
+}
+
+// closer cuts audio to its voiced part and a margin; nil when that changes little. A short
+// phrase amid silence makes the decoder stop at its first token; without the silence it
+// is heard.
+func closer(audio []float32) []float32 {
+	const margin = transcriber.SampleRateHz / 10
+	from, to := voiced(audio)
+	from, to = max(0, from-margin), min(len(audio), to+margin)
+	if len(audio)-(to-from) < margin || to-from < minSamples {
+		return nil
+	}
+	return audio[from:to]
 }
 
 func (e *Engine) infer(ctx context.Context, audio []float32) (ids []int64, probs []float64, err error) {

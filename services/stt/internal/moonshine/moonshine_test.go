@@ -45,6 +45,17 @@ func TestSpeech(t *testing.T) {
 	}
 }
 
+func TestShortPhraseAmidSilence(t *testing.T) {
+	e := open(t)
+	pcm := testkit.PCM(t, "jfk.wav")
+	for _, span := range [][2]int{{46400, 83200}, {48000, 80000}} {
+		got, err := e.Transcribe(t.Context(), pcm[span[0]:span[1]], transcriber.Options{})
+		if err != nil || len(testkit.Words(got.Text)) != 2 {
+			t.Errorf("\"ask not\" between pauses: %q (%.2f, dropped %q), %v", got.Text, got.Confidence, got.Dropped, err)
+		}
+	}
+}
+
 func TestNothingInvented(t *testing.T) {
 	e := open(t)
 	hum := make([]float32, 48000)
