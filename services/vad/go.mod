@@ -7,6 +7,7 @@ require (
 	github.com/rtap/rtap/pkg v0.0.0
 	github.com/rtap/rtap/proto v0.0.0
 	github.com/yalue/onnxruntime_go v1.27.0
+	go.uber.org/goleak v1.3.0
 	google.golang.org/protobuf v1.36.12
 )
 

@@ -58,9 +58,26 @@ type Segmenter struct {
 	utterance bool // an utterance is open
 }
 
-// New starts at sample at, which is 0 or where a predecessor stopped.
-func New(cfg Config, at int, utterance bool) *Segmenter {
-	return &Segmenter{cfg: cfg, at: at, start: at, speechEnd: at, utterance: utterance}
+// State is what a successor needs to decide as this one would have: it hears the audio
+// again from At on.
+type State struct {
+	At        int // first sample that is in no closed segment
+	SpeechEnd int // end of the last speech before At
+	Utterance bool
+	Cut       bool // a forced cut at At left the segment open
+}
+
+// New starts afresh (At 0) or where a predecessor stopped.
+func New(cfg Config, from State) *Segmenter {
+	return &Segmenter{
+		cfg: cfg, at: from.At, start: from.At, speechEnd: from.SpeechEnd, quiet: max(0, from.At-from.SpeechEnd),
+		utterance: from.Utterance, open: from.Cut, cut: from.Cut,
+	}
+}
+
+// State describes the point from which a successor must go on.
+func (s *Segmenter) State() State {
+	return State{At: s.start, SpeechEnd: min(s.speechEnd, s.start), Utterance: s.utterance, Cut: s.open && s.cut}
 }
 
 // At returns the samples taken so far.
@@ -73,10 +90,6 @@ func (s *Segmenter) Open() (pcm []int16, start int, open bool) {
 	}
 	return s.join(len(s.frames)), s.start, true
 }
-
-// Resume returns the sample from which a successor must hear the audio again: the start
-// of what is not yet in a closed segment.
-func (s *Segmenter) Resume() int { return s.start }
 
 // Push takes a frame with its probability of speech. What is not a number counts as 0.
 func (s *Segmenter) Push(p float64, pcm []int16) []Decision {

@@ -18,7 +18,7 @@ var cfg = segmenter.Config{
 // play pushes one frame a character: '#' speech, '-' between the thresholds, '.' silence,
 // '|' flushes. It returns the decisions as "kind[start,end) reason" in frames.
 func play(c segmenter.Config, drawing string) string {
-	s := segmenter.New(c, 0, false)
+	s := segmenter.New(c, segmenter.State{})
 	var out []string
 	for _, r := range drawing {
 		var ds []segmenter.Decision
@@ -71,7 +71,7 @@ func FuzzInvariants(fz *testing.F) {
 	fz.Fuzz(func(t *testing.T, probs []byte, hangover, tail int) {
 		c := cfg
 		c.Hangover, c.Tail = (1+abs(hangover)%30)*f, abs(tail)%30*f
-		s := segmenter.New(c, 0, false)
+		s := segmenter.New(c, segmenter.State{})
 		covered := map[int]bool{}
 		last := 0
 		var ds []segmenter.Decision

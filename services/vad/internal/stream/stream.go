@@ -8,9 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/rtap/rtap/pkg/bus"
@@ -19,7 +17,6 @@ import (
 	"github.com/rtap/rtap/pkg/obs"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/vad/internal/segmenter"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 const (
@@ -88,7 +85,7 @@ func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *sl
 		return nil, err
 	}
 	s.epoch, s.next = s.cp.GetEpoch(), s.cp.GetNextFrame()
-	s.restart(int(s.next)*frame, s.cp.GetUtteranceId() != "")
+	s.restart(s.restore())
 	if s.cp.GetVersion() != version || s.detector.SetState(s.cp.GetModelState()) != nil {
 		s.detector.Reset()
 	}
@@ -98,14 +95,14 @@ func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *sl
 // Ended says that the newest known epoch is complete.
 func (s *Stream) Ended() bool { return s.cp.GetEnded() }
 
-func (s *Stream) restart(at int, utterance bool) {
+func (s *Stream) restart(from segmenter.State) {
 	v := s.cfg.VAD
 	samples := func(ms int) int { return (ms*sampleRateHz/1000 + frame - 1) / frame * frame }
 	s.seg = segmenter.New(segmenter.Config{
 		Onset: v.OnsetThreshold, Offset: v.OffsetThreshold, PreRoll: samples(v.PreRollMS), Hangover: samples(v.HangoverMS),
 		Tail: samples(v.TailMS), MinSpeech: samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
 		UtteranceEnd: samples(v.UtteranceEndMS), RestAfter: restAfter,
-	}, at, utterance)
+	}, from)
 	s.lastFrames = nil
 }
 
@@ -162,7 +159,7 @@ func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
 	s.epoch, s.next = f.GetEpoch(), f.GetFrame()
 	s.cp.Ended = false
 	s.detector.Reset()
-	s.restart(int(f.GetFrame())*frame, false)
+	s.restart(fresh(f.GetFrame()))
 	s.gapMS = f.GetGapMs()
 	return nil
 }
@@ -176,7 +173,7 @@ func (s *Stream) gap(ctx context.Context, f *rtapv1.Frame) error {
 	s.log.Warn("audio is missing", "epoch", s.epoch, "frame", s.next, "next_frame", f.GetFrame(), "gap_ms", s.gapMS, "reason", f.GetGapReason())
 	s.metrics.Errors.WithLabelValues("vad", "gap").Inc()
 	s.detector.Reset()
-	s.restart(int(f.GetFrame())*frame, false)
+	s.restart(fresh(f.GetFrame()))
 	return nil
 }
 
@@ -231,51 +228,6 @@ func (s *Stream) act(ctx context.Context, decisions []segmenter.Decision) error 
 		}
 	}
 	return nil
-}
-
-// store records a boundary; only then may it be acted on.
-func (s *Stream) store(ctx context.Context, b *rtapv1.Boundary) error {
-	s.cp.Version, s.cp.Epoch = version, s.epoch
-	s.cp.NextFrame = uint64(s.seg.Resume() / frame)
-	s.cp.Boundary = b
-	s.cp.PendingGapMs = s.gapMS
-	// The state is that of the newest frame; a successor hears a few frames again.
-	s.cp.ModelState = s.detector.State()
-	s.cp.WrittenAt = timestamppb.Now()
-	s.cp.Writer = fmt.Sprintf("%d", os.Getpid())
-	var err error
-	ok := bus.Retry(ctx, s.log, "recording a boundary", func() error {
-		var rev uint64
-		rev, err = s.bus.StoreCheckpoint(ctx, s.cp, s.revision)
-		if err == nil {
-			s.revision = rev
-			return nil
-		}
-		if errors.Is(err, bus.ErrConflict) {
-			return nil
-		}
-		return err
-	})
-	if !ok {
-		return ctx.Err()
-	}
-	if errors.Is(err, bus.ErrConflict) {
-		return s.mine(ctx)
-	}
-	return nil
-}
-
-// mine tells a write of ours whose acknowledgement was lost from one of another holder.
-func (s *Stream) mine(ctx context.Context) error {
-	have, rev, err := s.bus.LoadCheckpoint(ctx, s.id)
-	if err != nil {
-		return err
-	}
-	if have.GetWriter() == s.cp.GetWriter() && have.GetWrittenAt().AsTime().Equal(s.cp.GetWrittenAt().AsTime()) {
-		s.revision = rev
-		return nil
-	}
-	return fmt.Errorf("%w (%s)", ErrTaken, have.GetWriter())
 }
 
 func samples(raw []byte) []int16 {
