@@ -217,8 +217,12 @@ func TestTwoFilesTwoWorkersFast(t *testing.T) {
 	}
 }
 
-func TestHealthTellsWhenReady(t *testing.T) {
-	p := up(t, "--source", "mock")
+// terminate asks the pipeline to stop.
+func (p *pipeline) terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
+
+// ready waits until every stage says that it is.
+func ready(t *testing.T, p *pipeline) {
+	t.Helper()
 	url := fmt.Sprintf("http://127.0.0.1:%d/health", p.http)
 	deadline := time.Now().Add(60 * time.Second)
 	for code := 0; code != http.StatusOK; {
@@ -235,7 +239,12 @@ func TestHealthTellsWhenReady(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+}
+
+func TestHealthTellsWhenReady(t *testing.T) {
+	p := up(t, "--source", "mock")
+	ready(t, p)
+	p.terminate()
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
 	}
