@@ -133,3 +133,31 @@ func Noise(n int, peak float32) []float32 {
 	}
 	return out
 }
+
+// WriteWAV writes samples in -1 to 1 as a 16 kHz mono 16-bit file and returns its path.
+func WriteWAV(t testing.TB, pcm []float32) string {
+	t.Helper()
+	var b bytes.Buffer
+	put := func(v any) {
+		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.WriteString("RIFF")
+	put(uint32(36 + 2*len(pcm)))
+	b.WriteString("WAVEfmt ")
+	put(uint32(16))
+	put([]uint16{1, 1})
+	put([]uint32{16000, 32000})
+	put([]uint16{2, 16})
+	b.WriteString("data")
+	put(uint32(2 * len(pcm)))
+	for _, x := range pcm {
+		put(int16(32767 * min(1, max(-1, x))))
+	}
+	path := filepath.Join(t.TempDir(), "made.wav")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
