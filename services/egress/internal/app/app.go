@@ -56,6 +56,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		lifecycle.Part{Name: "zmq transcripts", Run: func(ctx context.Context) error { return publish(ctx, rt, hub, transcripts) }},
 		lifecycle.Part{Name: "zmq events", Run: func(ctx context.Context) error { return publishEvents(ctx, rt, events) }},
 		lifecycle.Part{Name: "feed", Run: hub.Run},
+		lifecycle.Part{Name: "retention", Run: func(ctx context.Context) error { return feed.KeepRetention(ctx, rt) }},
 		lifecycle.Part{Name: "sequencer", Run: func(ctx context.Context) error {
 			select {
 			case <-hub.Ready():
