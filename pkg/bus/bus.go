@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,8 @@ type Bus struct {
 	conn  *nats.Conn
 	js    jetstream.JetStream
 	ready chan struct{}
+
+	failures atomic.Int64
 
 	mu          sync.Mutex
 	reason      string
@@ -41,6 +44,12 @@ func Connect(cfg *config.Config, name string, log *slog.Logger) (*Bus, error) {
 			b.setReason("not connected to " + cfg.NATS.URL)
 			if err != nil {
 				log.Warn("nats connection lost", "error", err)
+			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			// The first failure and then one in about ten seconds.
+			if n := b.failures.Add(1); n%50 == 1 {
+				log.Warn("nats is not reachable, trying again", "url", cfg.NATS.URL, "attempt", n, "error", err)
 			}
 		}),
 		nats.ConnectHandler(func(c *nats.Conn) { b.connected(c) }),
@@ -77,6 +86,7 @@ func Connect(cfg *config.Config, name string, log *slog.Logger) (*Bus, error) {
 
 func (b *Bus) connected(c *nats.Conn) {
 	b.log.Info("nats connected", "url", c.ConnectedUrlRedacted(), "server", c.ConnectedServerName(), "version", c.ConnectedServerVersion())
+	b.failures.Store(0)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reason = ""
