@@ -19,7 +19,11 @@ export PATH="$root/bin/tools:$PATH"
   buf generate --template '{"version":"v2","plugins":[{"local":"protoc-gen-go","out":"'"$tmp"'","opt":"paths=source_relative"}]}'
   diff -r "$tmp" gen || { echo "proto/gen differs from proto/ (run make generate)" >&2; exit 1; }
 )
-base=$(git rev-parse -q --verify origin/main || git rev-parse -q --verify HEAD~1 || true)
+# Against what has landed; in a fresh clone, where that is this commit, against earlier history.
+base=$(git rev-parse -q --verify origin/main || true)
+if [ -z "$base" ] || [ "$base" = "$(git rev-parse HEAD)" ]; then
+  base=$(git rev-list --first-parent -n 20 HEAD | tail -n 1)
+fi
 if [ -n "$base" ] && git cat-file -e "$base:proto/buf.yaml" 2>/dev/null; then
   buf breaking proto --against ".git#ref=$base,subdir=proto"
 fi

@@ -11,7 +11,12 @@ state() { # what a quick check compares: the manifest, and size and time of ever
 }
 
 packages=(g++ gcc libc6-dev pkg-config ca-certificates git libzmq3-dev libsoxr-dev pulseaudio pulseaudio-utils)
-if apt-cache show libasound2t64 >/dev/null 2>&1; then packages+=(libasound2t64); else packages+=(libasound2); fi
+# Debian 13 renamed the ALSA library.
+if [ "$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID%%.*}")" -ge 13 ] 2>/dev/null; then
+  packages+=(libasound2t64)
+else
+  packages+=(libasound2)
+fi
 command -v npm >/dev/null || packages+=(npm)
 
 missing=()

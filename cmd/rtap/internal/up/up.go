@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -89,6 +90,12 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	if err != nil {
 		return err
 	}
+	var awaited []string
+	if o.untilDone {
+		if awaited, err = streamIDs(ctx, env, o.sources); err != nil {
+			return err
+		}
+	}
 	printer := &view.Printer{Out: env.Stdout, JSON: o.json}
 	g := lifecycle.Group{Timeout: 2 * loaded.ShutdownTimeout}
 	for i, c := range children {
@@ -119,11 +126,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		if err := b.Await(ctx); err != nil {
 			return err
 		}
-		ends := 0
-		if o.untilDone {
-			ends = len(o.sources)
-		}
-		return printer.Run(ctx, b, ends)
+		return printer.Run(ctx, b, awaited)
 	}})
 	return g.Run(ctx)
 }
@@ -180,6 +183,22 @@ func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) 
 		}
 	}
 	return out, nil
+}
+
+// streamIDs asks the capture program, which alone reads source addresses, for the streams
+// that the sources will be.
+func streamIDs(ctx context.Context, env lifecycle.Env, sources []string) ([]string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding rtap-capture: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(exe), "rtap-capture"), append([]string{"streams"}, sources...)...)
+	cmd.Stderr = env.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, lifecycle.Usage(fmt.Errorf("reading the sources: %w", err))
+	}
+	return strings.Fields(string(out)), nil
 }
 
 func freePort(ctx context.Context, host string) (int, error) {

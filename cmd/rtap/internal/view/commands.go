@@ -61,7 +61,7 @@ func Tail(ctx context.Context, env lifecycle.Env) error {
 		return err
 	}
 	defer stop()
-	return p.Run(ctx, b, 0)
+	return p.Run(ctx, b, nil)
 }
 
 // Tap prints every message of a subject, decoded.

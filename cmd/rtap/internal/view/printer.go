@@ -3,9 +3,9 @@ package view
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -39,36 +39,21 @@ func (p *Printer) Await(ctx context.Context) error {
 	}
 }
 
-// Run prints until ctx is done or, with ends above 0, that many streams have ended.
-func (p *Printer) Run(ctx context.Context, b *bus.Bus, ends int) error {
+// Run prints until ctx is done or, where streams are awaited, all of those have ended.
+func (p *Printer) Run(ctx context.Context, b *bus.Bus, awaited []string) error {
 	p.init()
-	next, started := uint64(0), false
-	for p.FromSeq == 0 && next == 0 {
-		var err error
-		if next, err = b.NextFinalSequence(ctx); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
+	var next uint64
+	if p.FromSeq == 0 && !bus.Retry(ctx, slog.New(slog.DiscardHandler), "finding the end of the log", func() (err error) {
+		next, err = b.NextFinalSequence(ctx)
+		return err
+	}) {
+		return ctx.Err()
 	}
+	close(p.ready)
+	f := follower{printer: p, next: next, awaited: awaited, ended: map[string]bool{}}
 	for {
-		cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllFinals}}
-		if p.Stream != "" {
-			cfg.FilterSubjects = []string{bus.Final(p.Stream)}
-		}
-		if next > 0 {
-			cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, next
-		}
-		c, err := b.JS().OrderedConsumer(ctx, bus.StreamTranscripts, cfg)
-		if err == nil {
-			if !started {
-				started = true
-				close(p.ready)
-			}
-			err = p.follow(ctx, c, &next, &ends)
-		}
-		if errors.Is(err, errDone) {
+		// What fails here is tried again; the bus logs why.
+		if done, _ := f.follow(ctx, b); done {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -82,33 +67,76 @@ func (p *Printer) Run(ctx context.Context, b *bus.Bus, ends int) error {
 	}
 }
 
-var errDone = errors.New("all streams have ended")
+type follower struct {
+	printer *Printer
+	next    uint64 // sequence in the log; 0 for all of it
+	awaited []string
+	ended   map[string]bool
+}
 
-func (p *Printer) follow(ctx context.Context, c jetstream.Consumer, next *uint64, ends *int) error {
-	limited := *ends > 0
-	for ctx.Err() == nil {
-		m, err := c.Next(jetstream.FetchMaxWait(2 * time.Second))
-		if errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded) {
-			continue
+// follow reads the log until the connection changes, or says that all is done.
+func (f *follower) follow(ctx context.Context, b *bus.Bus) (done bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	again := b.Reconnected()
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllFinals}}
+	if f.printer.Stream != "" {
+		cfg.FilterSubjects = []string{bus.Final(f.printer.Stream)}
+	}
+	if f.next > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.next
+	}
+	c, err := b.JS().OrderedConsumer(ctx, bus.StreamTranscripts, cfg)
+	if err != nil {
+		return false, err
+	}
+	msgs := make(chan jetstream.Msg, 64)
+	consuming, err := c.Consume(func(m jetstream.Msg) {
+		select {
+		case msgs <- m:
+		case <-ctx.Done():
 		}
-		if err != nil {
-			return err
+	})
+	if err != nil {
+		return false, err
+	}
+	defer func() { cancel(); consuming.Stop(); <-consuming.Closed() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-again:
+			return false, nil
+		case m := <-msgs:
+			f.take(m)
 		}
-		if meta, err := m.Metadata(); err == nil {
-			*next = meta.Sequence.Stream + 1
-		}
-		e, err := wire.ParseEntry(m.Data())
-		if err != nil {
-			continue
-		}
-		p.print(e, m.Data())
-		if limited && e.StreamEnd != nil {
-			if *ends--; *ends == 0 {
-				return errDone
-			}
+		if f.complete() {
+			return true, nil
 		}
 	}
-	return ctx.Err()
+}
+
+func (f *follower) take(m jetstream.Msg) {
+	if meta, err := m.Metadata(); err == nil {
+		f.next = meta.Sequence.Stream + 1
+	}
+	e, err := wire.ParseEntry(m.Data())
+	if err != nil {
+		return // a neighbour version's new kind of entry
+	}
+	f.printer.print(e, m.Data())
+	if e.StreamEnd != nil {
+		f.ended[e.StreamID()] = true
+	}
+}
+
+func (f *follower) complete() bool {
+	for _, id := range f.awaited {
+		if !f.ended[id] {
+			return false
+		}
+	}
+	return len(f.awaited) > 0
 }
 
 func (p *Printer) print(e wire.Entry, raw []byte) {

@@ -19,10 +19,14 @@ import (
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
 
-// Run is the capture process. `rtap-capture devices [--json]` lists devices instead.
+// Run is the capture process. `rtap-capture devices [--json]` lists devices instead, and
+// `rtap-capture streams URI…` the ids of the streams that the sources would be.
 func Run(ctx context.Context, env lifecycle.Env) error {
 	if len(env.Args) > 0 && env.Args[0] == "devices" {
 		return devices(env)
+	}
+	if len(env.Args) > 0 && env.Args[0] == "streams" {
+		return streams(env)
 	}
 	var uris []string
 	rt, err := service.Start(env, func(fs *flag.FlagSet) {
@@ -100,6 +104,17 @@ func capture(ctx context.Context, rt *service.Runtime, inputs []input) error {
 	rt.Health.SetStreams(ids)
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+func streams(env lifecycle.Env) error {
+	specs, err := source.ParseAll(env.Args[1:])
+	if err != nil {
+		return lifecycle.Usage(err)
+	}
+	for _, s := range specs {
+		fmt.Fprintln(env.Stdout, s.Stream)
+	}
+	return nil
 }
 
 func devices(env lifecycle.Env) error {
