@@ -31,4 +31,6 @@ done < <(git ls-files '*.go' | grep -v '\.pb\.go$' | xargs -n1 dirname | sort -u
 while read -r f; do
   if [ -f "$f" ] && [ "$(stat -c %s "$f")" -gt 400000 ]; then report "$f is large; downloads stay out of the repository"; fi
 done < <(git ls-files)
+binary=$(git ls-files --eol | awk '$1 == "i/-text"')
+[ -z "$binary" ] || report "binary files stay out of the repository: $binary"
 exit $fail

@@ -140,14 +140,14 @@ func Verify(path string, size int64, sum string) error {
 		return fmt.Errorf("checking %s: %w", path, err)
 	}
 	if st.Size() != size {
-		return fmt.Errorf("%s %w: expected %d bytes, found %d: delete it and run `make deps`", path, ErrSum, size, st.Size())
+		return fmt.Errorf("%s %w: expected %d bytes, found %d: run `make deps`", path, ErrSum, size, st.Size())
 	}
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return fmt.Errorf("checking %s: %w", path, err)
 	}
 	if found := hex.EncodeToString(h.Sum(nil)); found != sum {
-		return fmt.Errorf("%s %w: expected SHA-256 %s, found %s: delete it and run `make deps`", path, ErrSum, sum, found)
+		return fmt.Errorf("%s %w: expected SHA-256 %s, found %s: run `make deps`", path, ErrSum, sum, found)
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/native"
+	"github.com/rtap/rtap/pkg/native/internal/download"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,22 +61,23 @@ func archive(ctx context.Context, env lifecycle.Env, root string, a native.Archi
 	if len(want) == 0 {
 		return nil
 	}
-	if err := room(root, 2*a.Size); err != nil {
-		return err
-	}
 	dir := filepath.Join(root, "downloads")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making the downloads folder: %w", err)
+	}
+	if err := room(dir, a.Size, root, want); err != nil {
 		return err
 	}
 	name := strings.NewReplacer("@", "", "/", "-").Replace(a.NPM) + "-" + a.Version + ".tgz"
 	path := filepath.Join(dir, name)
 	if native.Verify(path, a.Size, a.SHA256) != nil {
-		if err := download(ctx, env, a, path); err != nil {
+		if err := get(ctx, env, a, path); err != nil {
 			return err
 		}
 		if err := native.Verify(path, a.Size, a.SHA256); err != nil {
 			_ = os.Remove(path)
-			return err
+			return fmt.Errorf("the download is not what third_party/manifest.json pins, and was removed"+
+				" (run again; if it stays so, look at the registry that npm is set to): %w", err)
 		}
 	}
 	for _, f := range want {
@@ -88,118 +89,96 @@ func archive(ctx context.Context, env lifecycle.Env, root string, a native.Archi
 	return os.Remove(path)
 }
 
-func room(dir string, need int64) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("checking the disk: %w", err)
+// room checks the disks of the archive and of each file, before anything is written.
+// On one disk both are needed at once.
+func room(downloads string, archive int64, root string, files []native.File) error {
+	type disk struct {
+		dir        string
+		free, need int64
 	}
-	if free := int64(st.Bavail) * st.Bsize; free < need {
-		return fmt.Errorf("%s has %d MB free, %d MB are needed", dir, free>>20, need>>20)
+	disks := map[uint64]*disk{}
+	add := func(dir string, size int64) error {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("making %s: %w", dir, err)
+		}
+		var at unix.Stat_t
+		if err := unix.Stat(dir, &at); err != nil {
+			return fmt.Errorf("checking the disk of %s: %w", dir, err)
+		}
+		var fs unix.Statfs_t
+		if err := unix.Statfs(dir, &fs); err != nil {
+			return fmt.Errorf("checking the disk of %s: %w", dir, err)
+		}
+		if disks[at.Dev] == nil {
+			disks[at.Dev] = &disk{dir: dir, free: int64(fs.Bavail) * fs.Bsize}
+		}
+		disks[at.Dev].need += size
+		return nil
+	}
+	if err := add(downloads, archive); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := add(filepath.Dir(native.Place(root, f)), f.Size); err != nil {
+			return err
+		}
+	}
+	for _, d := range disks {
+		if d.free < d.need {
+			return fmt.Errorf("%s has %d MB free, %d MB are needed", d.dir, d.free>>20, d.need>>20+1)
+		}
 	}
 	return nil
 }
 
-// download goes on where an earlier attempt stopped. The address comes from the user's
-// npm client, so that mirrors and proxies set there hold here.
-func download(ctx context.Context, env lifecycle.Env, a native.Archive, path string) error {
-	cmd := exec.CommandContext(ctx, "npm", "view", a.NPM+"@"+a.Version, "dist.tarball")
+// get brings the archive to path. The address comes from the user's npm client, so that
+// mirrors set there hold here; where plain HTTP does not get through (a proxy or a token
+// that only npm knows), npm fetches the archive itself.
+func get(ctx context.Context, env lifecycle.Env, a native.Archive, path string) error {
+	url, err := npm(ctx, "", "view", a.NPM+"@"+a.Version, "dist.tarball")
+	if err != nil {
+		return err
+	}
+	direct := download.File(ctx, download.Request{
+		URL: url, Path: path, Name: a.NPM, Size: a.Size,
+		Attempts: 5, Backoff: time.Second, Stall: 30 * time.Second, Progress: env.Stderr,
+	})
+	if direct == nil || ctx.Err() != nil {
+		return direct
+	}
+	fmt.Fprintf(env.Stderr, "%s: %v; trying npm pack\n", a.NPM, direct)
+	// A folder of its own: npm names the file as it likes.
+	dir, err := os.MkdirTemp(filepath.Dir(path), "pack-")
+	if err != nil {
+		return fmt.Errorf("making a folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if _, err := npm(ctx, dir, "pack", "--silent", a.NPM+"@"+a.Version); err != nil {
+		return errors.Join(direct, err)
+	}
+	packed, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
+	if err != nil || len(packed) != 1 {
+		return errors.Join(direct, fmt.Errorf("npm pack left %d archives", len(packed)))
+	}
+	if err := os.Rename(packed[0], path); err != nil {
+		return fmt.Errorf("putting the archive in place: %w", err)
+	}
+	_ = os.Remove(path + ".part") // what plain HTTP had left; absent when it got nothing
+	return nil
+}
+
+// npm runs the client in dir and returns what it prints; its own words are in the error.
+func npm(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "npm", args...)
+	cmd.Dir = dir
 	out, err := cmd.Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return "", fmt.Errorf("npm %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(exit.Stderr)))
+	}
 	if err != nil {
-		return fmt.Errorf("asking npm for the address: %w", err)
+		return "", fmt.Errorf("npm %s: %w", strings.Join(args, " "), err)
 	}
-	url := strings.TrimSpace(string(out))
-	const attempts = 5
-	for n := 1; ; n++ {
-		err = piece(ctx, env, url, a, path+".part")
-		if err == nil {
-			return os.Rename(path+".part", path)
-		}
-		if n == attempts || ctx.Err() != nil {
-			return err
-		}
-		fmt.Fprintf(env.Stderr, "\n%s: %v; going on in %d s\n", a.NPM, err, n)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(n) * time.Second):
-		}
-	}
-}
-
-func piece(ctx context.Context, env lifecycle.Env, url string, a native.Archive, part string) error {
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	at, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	if at == a.Size {
-		return nil
-	}
-	if at > a.Size {
-		at = 0
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	if at > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", at))
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	switch res.StatusCode {
-	case http.StatusPartialContent:
-	case http.StatusOK:
-		at = 0
-	default:
-		return fmt.Errorf("the server answers %s", res.Status)
-	}
-	if err := f.Truncate(at); err != nil {
-		return err
-	}
-	if _, err := f.Seek(at, io.SeekStart); err != nil {
-		return err
-	}
-	p := &progress{w: env.Stderr, name: a.NPM, done: at, total: a.Size}
-	if _, err := io.Copy(f, io.TeeReader(res.Body, p)); err != nil {
-		return fmt.Errorf("after %d of %d bytes: %w", p.done, a.Size, err)
-	}
-	p.show("\n")
-	return f.Close()
-}
-
-// progress rewrites one line on a terminal and prints one every few seconds elsewhere.
-type progress struct {
-	w           io.Writer
-	name        string
-	done, total int64
-	last        time.Time
-}
-
-func (p *progress) Write(b []byte) (int, error) {
-	p.done += int64(len(b))
-	end, every := "\r", 200*time.Millisecond
-	if f, ok := p.w.(*os.File); ok {
-		if st, err := f.Stat(); err == nil && st.Mode()&os.ModeCharDevice == 0 {
-			end, every = "\n", 5*time.Second
-		}
-	}
-	if time.Since(p.last) >= every {
-		p.last = time.Now()
-		p.show(end)
-	}
-	return len(b), nil
-}
-
-func (p *progress) show(end string) {
-	fmt.Fprintf(p.w, "%-28s %4d of %4d MB %3d %%%s", p.name, p.done>>20, p.total>>20, 100*p.done/max(1, p.total), end)
+	return strings.TrimSpace(string(out)), nil
 }
 
 func extract(archive string, want native.File, dest string) error {
