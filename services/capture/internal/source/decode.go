@@ -1,50 +1,59 @@
 package source
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-
-	"github.com/mewkiz/flac"
 )
 
 // ErrFile is wrapped by errors about a file that cannot be played.
 var ErrFile = errors.New("cannot play")
 
-// Decoder reads a file's audio. Read returns mono samples in -1 to 1 at RateHz, io.EOF
-// at the end; the slice is valid until the next call.
+// errNotAudio is what a file is whose first bytes are neither WAV's nor FLAC's.
+var errNotAudio = errors.New("it is neither WAV nor FLAC; convert it to one of them first, for example with ffmpeg or sox")
+
+// Decoder reads a file's audio piece by piece, so that its length does not matter.
+// For one goroutine at a time.
 type Decoder interface {
+	// RateHz is the rate of what Read gives, in samples per second.
 	RateHz() int
+	// Read returns the next samples, all channels mixed into one, mostly in -1 to 1
+	// (float files may hold anything); never none without an error. io.EOF is the end.
+	// The slice is valid until the next call.
 	Read() ([]float32, error)
 	Close() error
 }
 
-// OpenFile opens a WAV or FLAC file; which one is told by its first bytes.
+// OpenFile opens a WAV or FLAC file; which one is told by its first bytes. A file that
+// is cut short is refused here, before anything of it is played.
 func OpenFile(path string) (Decoder, error) {
+	// A named pipe would block in Open.
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	switch {
+	case st.IsDir():
+		return nil, fmt.Errorf("%w %s: it is a folder", ErrFile, path)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("%w %s: it is not a regular file", ErrFile, path)
+	case st.Size() == 0:
+		return nil, fmt.Errorf("%w %s: it is empty", ErrFile, path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
-	d, err := decoder(f)
+	d, err := decoder(f, st.Size())
 	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("%w %s: %w", ErrFile, path, err)
 	}
-	return d, nil
+	return &named{Decoder: d, path: path}, nil
 }
 
-func decoder(f *os.File) (Decoder, error) {
-	st, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case st.IsDir():
-		return nil, errors.New("it is a folder")
-	case st.Size() == 0:
-		return nil, errors.New("it is empty")
-	}
+func decoder(f *os.File, size int64) (Decoder, error) {
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(f, head); err != nil {
 		return nil, errors.New("it is too short for audio")
@@ -52,53 +61,35 @@ func decoder(f *os.File) (Decoder, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	switch string(head) {
-	case "RIFF":
-		return newWAV(f, st.Size())
-	case "fLaC":
-		return newFLAC(f)
+	switch {
+	case string(head) == "RIFF" || string(head) == "RF64":
+		return newWAV(f, size)
+	case string(head) == "RIFX":
+		return nil, errors.New("it is a big-endian WAV (RIFX), which is not supported")
+	case string(head) == "fLaC":
+		return newFLAC(f, size)
+	case string(head[:3]) == "ID3":
+		// FLAC may stand behind such a tag; mostly MP3 does.
+		d, err := newFLAC(f, size)
+		if errors.Is(err, errSignature) {
+			return nil, errNotAudio
+		}
+		return d, err
 	default:
-		return nil, errors.New("it is neither WAV nor FLAC")
+		return nil, errNotAudio
 	}
 }
 
-type flacFile struct {
-	file   *os.File
-	stream *flac.Stream
-	buf    []float32
-	played uint64
+// named adds the file's name to the errors of reading.
+type named struct {
+	Decoder
+	path string
 }
 
-func newFLAC(f *os.File) (Decoder, error) {
-	s, err := flac.New(bufio.NewReaderSize(f, 1<<16))
-	if err != nil {
-		return nil, fmt.Errorf("bad FLAC: %w", err)
+func (n *named) Read() ([]float32, error) {
+	pcm, err := n.Decoder.Read()
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w %s: %w", ErrFile, n.path, err)
 	}
-	return &flacFile{file: f, stream: s}, nil
-}
-
-func (d *flacFile) RateHz() int  { return int(d.stream.Info.SampleRate) }
-func (d *flacFile) Close() error { return d.file.Close() }
-
-func (d *flacFile) Read() ([]float32, error) {
-	frame, err := d.stream.ParseNext()
-	if errors.Is(err, io.EOF) {
-		if want := d.stream.Info.NSamples; want > 0 && d.played < want {
-			return nil, fmt.Errorf("truncated: header promises %d samples, file has %d", want, d.played)
-		}
-		return nil, io.EOF
-	}
-	if err != nil {
-		return nil, fmt.Errorf("bad FLAC after %d samples: %w", d.played, err)
-	}
-	n := int(frame.BlockSize)
-	d.played += uint64(n)
-	scale := 1 / float32(int64(1)<<(d.stream.Info.BitsPerSample-1)) / float32(len(frame.Subframes))
-	d.buf = append(d.buf[:0], make([]float32, n)...)
-	for _, sub := range frame.Subframes {
-		for i, x := range sub.Samples[:n] {
-			d.buf[i] += float32(x) * scale
-		}
-	}
-	return d.buf, nil
+	return pcm, err
 }

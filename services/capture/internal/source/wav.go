@@ -21,11 +21,17 @@ const (
 	wavExtensible = 0xfffe
 )
 
+// wavPiece is how many samples of each channel one Read takes.
+const wavPiece = 4096
+
 // wavFile reads RIFF/WAVE itself: the kept Go libraries leave out float samples or
 // WAVE_FORMAT_EXTENSIBLE, and do not tell a truncated file from a whole one.
 type wavFile struct {
 	file             *os.File
 	in               *bufio.Reader
+	at, size         int64 // position, length of the file
+	riffSize         int64
+	dataSize64       int64 // of an RF64 file; -1 without
 	rate, channels   int
 	encoding, sample int // sample: bytes of one sample of one channel
 	left             int64
@@ -34,74 +40,88 @@ type wavFile struct {
 }
 
 func newWAV(f *os.File, size int64) (Decoder, error) {
-	d := &wavFile{file: f, in: bufio.NewReaderSize(f, 1<<16)}
+	d := &wavFile{file: f, in: bufio.NewReaderSize(f, 1<<16), size: size, dataSize64: -1}
 	var head [12]byte
-	if _, err := io.ReadFull(d.in, head[:]); err != nil || string(head[8:]) != "WAVE" {
+	if err := d.fill(head[:]); err != nil || string(head[8:]) != "WAVE" {
 		return nil, errors.New("it is RIFF but not WAVE")
 	}
-	at := int64(len(head))
+	d.riffSize = int64(binary.LittleEndian.Uint32(head[4:]))
 	for {
 		var chunk [8]byte
-		if _, err := io.ReadFull(d.in, chunk[:]); err != nil {
+		if err := d.fill(chunk[:]); err != nil {
 			return nil, errors.New("truncated: it has no audio data")
 		}
-		at += 8
-		n := int64(binary.LittleEndian.Uint32(chunk[4:]))
-		switch string(chunk[:4]) {
-		case "fmt ":
-			if err := d.format(n); err != nil {
+		name, n := string(chunk[:4]), int64(binary.LittleEndian.Uint32(chunk[4:]))
+		switch name {
+		case "fmt ", "ds64":
+			raw, err := d.chunk(name, n)
+			if err != nil {
+				return nil, err
+			}
+			if name == "ds64" {
+				d.dataSize64 = int64(binary.LittleEndian.Uint64(raw[8:]))
+			} else if err := d.format(raw); err != nil {
 				return nil, err
 			}
 		case "data":
-			if d.rate == 0 {
-				return nil, errors.New("bad WAV: data before format")
-			}
-			// Programs that write to a pipe leave the size at 0 or at its maximum.
-			if n == 0 && size > at || n >= 0xffffff00 {
-				n = size - at
-			}
-			if n > size-at {
-				return nil, fmt.Errorf("truncated: header promises %d bytes of audio, file has %d", n, size-at)
-			}
-			d.left = n / int64(d.sample*d.channels) * int64(d.sample*d.channels)
-			if d.left == 0 {
-				return nil, errors.New("it holds no audio")
-			}
-			return d, nil
+			return d, d.data(n)
 		default:
-			if _, err := io.CopyN(io.Discard, d.in, n); err != nil {
+			if err := d.skip(n); err != nil {
 				return nil, errors.New("truncated: it has no audio data")
 			}
 		}
-		at += n
-		if n%2 == 1 {
-			_, _ = d.in.Discard(1)
-			at++
+		if n%2 == 1 && d.skip(1) != nil {
+			return nil, errors.New("truncated: it has no audio data")
 		}
 	}
 }
 
-func (d *wavFile) format(n int64) error {
-	if n < 16 || n > 1024 {
-		return fmt.Errorf("bad WAV: format chunk of %d bytes", n)
+func (d *wavFile) fill(p []byte) error {
+	n, err := io.ReadFull(d.in, p)
+	d.at += int64(n)
+	return err
+}
+
+func (d *wavFile) skip(n int64) error {
+	if n > d.size-d.at {
+		return io.ErrUnexpectedEOF
+	}
+	d.at += n
+	_, err := io.CopyN(io.Discard, d.in, n)
+	return err
+}
+
+// chunk reads one of the two small chunks that count.
+func (d *wavFile) chunk(name string, n int64) ([]byte, error) {
+	if n < 16 || n > 4096 {
+		return nil, fmt.Errorf("bad WAV: %q chunk of %d bytes", name, n)
 	}
 	raw := make([]byte, n)
-	if _, err := io.ReadFull(d.in, raw); err != nil {
-		return errors.New("truncated in the format chunk")
+	if err := d.fill(raw); err != nil {
+		return nil, fmt.Errorf("truncated in the %q chunk", name)
 	}
+	return raw, nil
+}
+
+func (d *wavFile) format(raw []byte) error {
 	d.encoding = int(binary.LittleEndian.Uint16(raw))
 	d.channels = int(binary.LittleEndian.Uint16(raw[2:]))
 	d.rate = int(binary.LittleEndian.Uint32(raw[4:]))
+	block := int(binary.LittleEndian.Uint16(raw[12:]))
 	bits := int(binary.LittleEndian.Uint16(raw[14:]))
 	if d.encoding == wavExtensible {
-		if n < 26 {
+		if len(raw) < 26 {
 			return errors.New("bad WAV: short extensible format")
 		}
-		d.encoding = int(binary.LittleEndian.Uint16(raw[24:]))
+		d.encoding = int(binary.LittleEndian.Uint16(raw[24:])) // first bytes of the sub-format's GUID
 	}
-	d.sample = (bits + 7) / 8
 	if d.channels < 1 || d.channels > 64 || d.rate < 1000 || d.rate > 768000 {
 		return fmt.Errorf("bad WAV: %d channels at %d Hz", d.channels, d.rate)
+	}
+	// Samples may lie in wider containers, such as 24 bits in 4 bytes; they are left-aligned there.
+	d.sample = (bits + 7) / 8
+	if container := block / d.channels; bits > 0 && block%d.channels == 0 && container > d.sample {
+		d.sample = container
 	}
 	ok := false
 	switch d.encoding {
@@ -118,6 +138,35 @@ func (d *wavFile) format(n int64) error {
 	return nil
 }
 
+// data settles how much audio there is.
+func (d *wavFile) data(n int64) error {
+	if d.rate == 0 {
+		return errors.New("bad WAV: data before format")
+	}
+	if d.dataSize64 >= 0 && n == math.MaxUint32 {
+		n = d.dataSize64
+	}
+	there := d.size - d.at
+	if n > there && unknownSize(n) || n == 0 && d.riffSize+8 != d.size {
+		n = there
+	}
+	if n > there {
+		return fmt.Errorf("truncated: header promises %d bytes of audio, file has %d", n, there)
+	}
+	block := int64(d.sample * d.channels)
+	d.left = n / block * block
+	if d.left == 0 {
+		return errors.New("it holds no audio")
+	}
+	return nil
+}
+
+// unknownSize: programs that write to a pipe cannot fill in the size and leave 0, about
+// 2 GiB (sox, arecord) or the maximum (ffmpeg).
+func unknownSize(n int64) bool {
+	return n >= 0x7fff0000 && n <= 0x80000000 || n >= 0xffff0000 && n <= 0xffffffff
+}
+
 func (d *wavFile) RateHz() int  { return d.rate }
 func (d *wavFile) Close() error { return d.file.Close() }
 
@@ -126,13 +175,13 @@ func (d *wavFile) Read() ([]float32, error) {
 		return nil, io.EOF
 	}
 	block := d.sample * d.channels
-	n := min(d.left, int64(4096*block))
+	n := min(d.left, int64(wavPiece*block))
 	if int64(cap(d.raw)) < n {
 		d.raw = make([]byte, n)
 	}
 	raw := d.raw[:n]
 	if _, err := io.ReadFull(d.in, raw); err != nil {
-		return nil, fmt.Errorf("truncated: %d bytes of audio are missing", d.left)
+		return nil, fmt.Errorf("it became shorter while it was read: %d bytes of audio are missing", d.left)
 	}
 	d.left -= n
 	d.buf = d.buf[:0]
