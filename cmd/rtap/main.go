@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/models"
 	"github.com/rtap/rtap/cmd/rtap/internal/up"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
 	"github.com/rtap/rtap/pkg/lifecycle"
@@ -23,6 +24,7 @@ const usage = `usage: rtap COMMAND [FLAGS]
   tap       any subject, decoded: [SUBJECT]
   devices   capture devices: [--json]
   config    show | validate
+  models    verify FILE…
   version
 
 Each command explains its flags with -h.
@@ -46,6 +48,8 @@ func run(ctx context.Context, env lifecycle.Env) error {
 		return view.Tap(ctx, env)
 	case "config":
 		return view.Config(env)
+	case "models":
+		return models.Run(env)
 	case "devices":
 		return devices(ctx, env)
 	case "version", "--version":
