@@ -3,6 +3,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -53,7 +54,7 @@ func (p *Printer) Run(ctx context.Context, b *bus.Bus, awaited []string) error {
 	f := follower{printer: p, next: next, awaited: awaited, ended: map[string]bool{}}
 	for {
 		// What fails here is tried again; the bus logs why.
-		if done, _ := f.follow(ctx, b); done {
+		if errors.Is(f.follow(ctx, b), errComplete) {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -67,6 +68,9 @@ func (p *Printer) Run(ctx context.Context, b *bus.Bus, awaited []string) error {
 	}
 }
 
+// errComplete: every awaited stream has ended.
+var errComplete = errors.New("all awaited streams have ended")
+
 type follower struct {
 	printer *Printer
 	next    uint64 // sequence in the log; 0 for all of it
@@ -74,11 +78,8 @@ type follower struct {
 	ended   map[string]bool
 }
 
-// follow reads the log until the connection changes, or says that all is done.
-func (f *follower) follow(ctx context.Context, b *bus.Bus) (done bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	again := b.Reconnected()
+// follow reads the log until the connection changes (nil), or ends with errComplete.
+func (f *follower) follow(ctx context.Context, b *bus.Bus) error {
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllFinals}}
 	if f.printer.Stream != "" {
 		cfg.FilterSubjects = []string{bus.Final(f.printer.Stream)}
@@ -86,34 +87,13 @@ func (f *follower) follow(ctx context.Context, b *bus.Bus) (done bool, err error
 	if f.next > 0 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.next
 	}
-	c, err := b.JS().OrderedConsumer(ctx, bus.StreamTranscripts, cfg)
-	if err != nil {
-		return false, err
-	}
-	msgs := make(chan jetstream.Msg, 64)
-	consuming, err := c.Consume(func(m jetstream.Msg) {
-		select {
-		case msgs <- m:
-		case <-ctx.Done():
-		}
-	})
-	if err != nil {
-		return false, err
-	}
-	defer func() { cancel(); consuming.Stop(); <-consuming.Closed() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-again:
-			return false, nil
-		case m := <-msgs:
-			f.take(m)
-		}
+	return b.Follow(ctx, b.Reconnected(), bus.StreamTranscripts, cfg, func(m jetstream.Msg) error {
+		f.take(m)
 		if f.complete() {
-			return true, nil
+			return errComplete
 		}
-	}
+		return nil
+	})
 }
 
 func (f *follower) take(m jetstream.Msg) {

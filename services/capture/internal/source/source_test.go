@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -13,20 +12,8 @@ import (
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
 
-func wav(encoding, channels, rate, bits int, data []byte) []byte {
-	var b bytes.Buffer
-	le := func(v any) { _ = binary.Write(&b, binary.LittleEndian, v) }
-	b.WriteString("RIFF")
-	le(uint32(36 + len(data)))
-	b.WriteString("WAVEfmt ")
-	le(uint32(16))
-	le([]uint16{uint16(encoding), uint16(channels)})
-	le([]uint32{uint32(rate), uint32(rate * channels * bits / 8)})
-	le([]uint16{uint16(channels * bits / 8), uint16(bits)})
-	b.WriteString("data")
-	le(uint32(len(data)))
-	b.Write(data)
-	return b.Bytes()
+func wav(encoding, channels, rate, bits int, pcm []byte) []byte {
+	return riff(format(encoding, channels, rate, channels*bits/8, bits), data(len(pcm), pcm))
 }
 
 func file(t testing.TB, data []byte) string {

@@ -107,53 +107,30 @@ func (h *Hub) Run(ctx context.Context) error {
 
 // follow hands on the log from a sequence on and returns where to go on.
 func (h *Hub) follow(ctx context.Context, from uint64) (uint64, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	again := h.rt.Bus.Reconnected()
 	cfg := jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{bus.AllFinals}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 	}
-	c, err := h.rt.Bus.JS().OrderedConsumer(ctx, bus.StreamTranscripts, cfg)
-	if err != nil {
-		return from, fmt.Errorf("reading finals: %w", err)
-	}
-	msgs := make(chan jetstream.Msg, 64)
-	consuming, err := c.Consume(func(m jetstream.Msg) {
-		select {
-		case msgs <- m:
-		case <-ctx.Done():
+	err := h.rt.Bus.Follow(ctx, h.rt.Bus.Reconnected(), bus.StreamTranscripts, cfg, func(m jetstream.Msg) error {
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("reading a final: %w", err)
 		}
+		from = meta.Sequence.Stream + 1
+		msg, ok := parse(m.Data(), meta.Sequence.Stream)
+		if !ok {
+			h.rt.Metrics.Errors.WithLabelValues("egress", "bad_final").Inc()
+			return nil
+		}
+		h.mu.Lock()
+		if msg.Results != nil {
+			h.last[msg.Stream] = uint64(msg.Results.GetRtap().GetOrdinal())
+		}
+		h.mu.Unlock()
+		h.send(msg)
+		h.observe(msg)
+		return nil
 	})
-	if err != nil {
-		return from, fmt.Errorf("reading finals: %w", err)
-	}
-	defer func() { cancel(); consuming.Stop(); <-consuming.Closed() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return from, ctx.Err()
-		case <-again:
-			return from, nil
-		case m := <-msgs:
-			meta, err := m.Metadata()
-			if err != nil {
-				return from, err
-			}
-			from = meta.Sequence.Stream + 1
-			msg, ok := parse(m.Data(), meta.Sequence.Stream)
-			if !ok {
-				h.rt.Metrics.Errors.WithLabelValues("egress", "bad_final").Inc()
-				continue
-			}
-			h.mu.Lock()
-			if msg.Results != nil {
-				h.last[msg.Stream] = uint64(msg.Results.GetRtap().GetOrdinal())
-			}
-			h.mu.Unlock()
-			h.send(msg)
-			h.observe(msg)
-		}
-	}
+	return from, err
 }
 
 func parse(data []byte, sequence uint64) (Message, bool) {

@@ -62,41 +62,14 @@ func (s *Sequencer) Run(ctx context.Context) error {
 }
 
 func (s *Sequencer) once(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	again := s.rt.Bus.Reconnected()
 	s.streams = map[string]*order{}
 	var err error
 	if s.logID, err = s.rt.Bus.LogID(ctx); err != nil {
 		return err
 	}
-	c, err := s.rt.Bus.JS().OrderedConsumer(ctx, bus.StreamResults, jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllResults}})
-	if err != nil {
-		return fmt.Errorf("reading results: %w", err)
-	}
-	msgs := make(chan jetstream.Msg, 256)
-	consuming, err := c.Consume(func(m jetstream.Msg) {
-		select {
-		case msgs <- m:
-		case <-ctx.Done():
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("reading results: %w", err)
-	}
-	defer func() { cancel(); consuming.Stop(); <-consuming.Closed() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-again:
-			return nil
-		case m := <-msgs:
-			if err := s.take(ctx, m); err != nil {
-				return err
-			}
-		}
-	}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllResults}}
+	return s.rt.Bus.Follow(ctx, again, bus.StreamResults, cfg, func(m jetstream.Msg) error { return s.take(ctx, m) })
 }
 
 func (s *Sequencer) take(ctx context.Context, m jetstream.Msg) error {
