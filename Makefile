@@ -6,6 +6,17 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 BUF := GOWORK=off go tool -modfile=../tools/buf/go.mod buf
 TESTFLAGS ?=
+# Where cgo finds libwhisper and its headers; the binding names the libraries itself.
+export C_INCLUDE_PATH := $(CURDIR)/third_party/include$(if $(C_INCLUDE_PATH),:$(C_INCLUDE_PATH))
+export LIBRARY_PATH := $(CURDIR)/third_party/lib$(if $(LIBRARY_PATH),:$(LIBRARY_PATH))
+# WHISPER_BACKEND=cuda|vulkan needs the backend's own libraries as well.
+WHISPER_BACKEND ?= cpu
+export WHISPER_BACKEND
+ifeq ($(WHISPER_BACKEND),cuda)
+export CGO_LDFLAGS := -lggml-cuda -lcudart -lcublas -lcublasLt -lcuda -L/usr/local/cuda/lib64 $(CGO_LDFLAGS)
+else ifeq ($(WHISPER_BACKEND),vulkan)
+export CGO_LDFLAGS := -lggml-vulkan -lvulkan $(CGO_LDFLAGS)
+endif
 PACKAGES = $(addsuffix /...,$(addprefix ./,$(MODULES)))
 
 help: ## list the targets

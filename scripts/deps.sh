@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Brings what RTAP builds and runs with: system packages by apt, native parts and models
-# by npm. Safe to repeat; a second run only checks.
+# by npm, and libwhisper built from its source. Safe to repeat; a second run only checks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stamp=third_party/.checked
 state() { # what a quick check compares: the manifest, and size and time of every part
-  sha256sum third_party/manifest.json scripts/deps.sh
-  find third_party/lib third_party/models third_party/audio -type f -printf '%p %s %T@\n' 2>/dev/null | sort
+  sha256sum third_party/manifest.json scripts/deps.sh scripts/whisper.sh
+  echo "whisper ${WHISPER_BACKEND:-cpu} ${WHISPER_NATIVE:-0} $(c++ -dumpfullversion 2>/dev/null)"
+  find third_party/lib third_party/models third_party/audio third_party/include third_party/src/whisper.cpp/.archive -type f -printf '%p %s %T@\n' 2>/dev/null | sort
 }
 
-packages=(g++ gcc libc6-dev pkg-config ca-certificates git libzmq3-dev libsoxr-dev pulseaudio pulseaudio-utils)
+packages=(g++ gcc libc6-dev pkg-config ca-certificates git cmake ninja-build libgomp1 libzmq3-dev libsoxr-dev pulseaudio pulseaudio-utils)
 # Debian 13 renamed the ALSA library.
 if [ "$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID%%.*}")" -ge 13 ] 2>/dev/null; then
   packages+=(libasound2t64)
@@ -43,4 +44,5 @@ if [ -z "${RTAP_MODELS_DIR:-}" ] && [ -f "$stamp" ] && [ "$(state)" = "$(cat "$s
   exit 0
 fi
 GOWORK=off go -C pkg run ./native/cmd/fetch
+scripts/whisper.sh
 state >"$stamp"

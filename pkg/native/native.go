@@ -34,13 +34,15 @@ type Archive struct {
 	Files   []File `json:"files"`
 }
 
-// File is one file out of an archive. Dest is relative to the third-party folder.
+// File is one file, or with Tree one folder, out of an archive. Dest is relative to the
+// third-party folder. Of a folder the archive's sum is what is pinned.
 type File struct {
 	Name      string `json:"name"`
 	Path      string `json:"path"`
 	Dest      string `json:"dest"`
 	Arch      string `json:"arch,omitempty"`
 	Transform string `json:"transform,omitempty"`
+	Tree      bool   `json:"tree,omitempty"`
 	Size      int64  `json:"size"`
 	SHA256    string `json:"sha256"`
 }
@@ -111,7 +113,7 @@ func Locate(name string) (string, error) {
 	}
 	for _, a := range m.Archives {
 		for _, f := range a.Files {
-			if f.Name != name || !f.Wanted() {
+			if f.Name != name || f.Tree || !f.Wanted() {
 				continue
 			}
 			path := Place(root, f)
@@ -126,6 +128,25 @@ func Locate(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s is not in the manifest for %s", name, runtime.GOARCH)
+}
+
+// TreeStamp is the file in an extracted folder that holds its archive's sum.
+const TreeStamp = ".archive"
+
+// Check says what is wrong with f's place under root; nil when it is as pinned.
+func Check(root string, f File) error {
+	path := Place(root, f)
+	if !f.Tree {
+		return Verify(path, f.Size, f.SHA256)
+	}
+	stamp, err := os.ReadFile(filepath.Join(path, TreeStamp))
+	if err != nil {
+		return fmt.Errorf("%w: run `make deps`", err)
+	}
+	if strings.TrimSpace(string(stamp)) != f.SHA256 {
+		return fmt.Errorf("%s %w: it is of another version: run `make deps`", path, ErrSum)
+	}
+	return nil
 }
 
 // Verify checks a file's size and SHA-256.

@@ -3,17 +3,12 @@
 package main
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -49,7 +44,7 @@ func archive(ctx context.Context, env lifecycle.Env, root string, a native.Archi
 		if !f.Wanted() {
 			continue
 		}
-		switch err := native.Verify(native.Place(root, f), f.Size, f.SHA256); {
+		switch err := native.Check(root, f); {
 		case err == nil:
 		case errors.Is(err, native.ErrSum):
 			fmt.Fprintf(env.Stderr, "%v; fetching it again\n", err)
@@ -81,7 +76,11 @@ func archive(ctx context.Context, env lifecycle.Env, root string, a native.Archi
 		}
 	}
 	for _, f := range want {
-		if err := extract(path, f, native.Place(root, f)); err != nil {
+		put := extract
+		if f.Tree {
+			put = extractTree
+		}
+		if err := put(path, f, native.Place(root, f)); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 		fmt.Fprintf(env.Stderr, "  %s\n", native.Place(root, f))
@@ -179,64 +178,4 @@ func npm(ctx context.Context, dir string, args ...string) (string, error) {
 		return "", fmt.Errorf("npm %s: %w", strings.Join(args, " "), err)
 	}
 	return strings.TrimSpace(string(out)), nil
-}
-
-func extract(archive string, want native.File, dest string) error {
-	in, err := os.Open(archive)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }()
-	zr, err := gzip.NewReader(in)
-	if err != nil {
-		return err
-	}
-	tr := tar.NewReader(zr)
-	for {
-		h, err := tr.Next()
-		if err != nil {
-			return fmt.Errorf("looking in the archive: %w", err)
-		}
-		if h.Name != want.Path {
-			continue
-		}
-		data, err := io.ReadAll(tr)
-		if err != nil {
-			return err
-		}
-		if data, err = transform(want.Transform, data); err != nil {
-			return err
-		}
-		if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
-			return err
-		}
-		tmp := dest + ".new"
-		if err := os.WriteFile(tmp, data, 0o644); err != nil {
-			return err
-		}
-		if err := native.Verify(tmp, want.Size, want.SHA256); err != nil {
-			_ = os.Remove(tmp)
-			return err
-		}
-		return os.Rename(tmp, dest)
-	}
-}
-
-var vocabulary = regexp.MustCompile(`llama_vocab_base64 = "([A-Za-z0-9+/=]+)"`)
-
-// transform turns a file of the archive into what is used here.
-func transform(how string, data []byte) ([]byte, error) {
-	switch how {
-	case "":
-		return data, nil
-	case "llama-vocabulary":
-		// One piece a line; the line number is the token id.
-		m := vocabulary.FindSubmatch(data)
-		if m == nil {
-			return nil, errors.New("the vocabulary is not where it was")
-		}
-		return base64.StdEncoding.DecodeString(string(m[1]))
-	default:
-		return nil, fmt.Errorf("unknown transform %q", how)
-	}
 }
