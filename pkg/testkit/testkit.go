@@ -161,3 +161,27 @@ func WriteWAV(t testing.TB, pcm []float32) string {
 	}
 	return path
 }
+
+// WhisperModel returns the path of a Whisper model's file: the first of the names that is
+// in RTAP_TEST_MODELS, in RTAP_MODELS_DIR, or where `rtap models pull` puts it.
+func WhisperModel(t testing.TB, names ...string) string {
+	t.Helper()
+	for _, dir := range []string{os.Getenv("RTAP_TEST_MODELS"), os.Getenv("RTAP_MODELS_DIR"), filepath.Join(Root(t), "third_party", "models")} {
+		for _, name := range names {
+			path := filepath.Join(dir, name)
+			if _, err := os.Stat(path); dir != "" && err == nil {
+				return path
+			}
+		}
+	}
+	RequireNative(t, &os.PathError{Op: "find", Path: names[0], Err: os.ErrNotExist})
+	return ""
+}
+
+// TinyEN is the English model that tests use, in either form.
+func TinyEN(t testing.TB) string { return WhisperModel(t, "ggml-tiny.en-q8_0.bin", "ggml-tiny.en.bin") }
+
+// Base is the multilingual model that tests use.
+func Base(t testing.TB) string {
+	return WhisperModel(t, "ggml-base-q5_1.bin", "ggml-base-q8_0.bin", "ggml-base.bin")
+}

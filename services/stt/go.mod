@@ -3,6 +3,7 @@ module github.com/rtap/rtap/services/stt
 go 1.26.0
 
 require (
+	github.com/ggerganov/whisper.cpp/bindings/go v0.0.0-20260227185758-9453b4b9be9b
 	github.com/nats-io/nats.go v1.55.0
 	github.com/rtap/rtap/pkg v0.0.0
 	github.com/rtap/rtap/proto v0.0.0

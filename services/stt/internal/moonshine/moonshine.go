@@ -31,20 +31,8 @@ const (
 	tokensPerSecond = 6.5
 )
 
-// What a text was dropped for.
-const (
-	DropNoAudio    = "no_audio"
-	DropSilence    = "silence"
-	DropUncertain  = "uncertain"
-	DropRepetition = "repetition"
-)
-
-const (
-	// silencePeak is the level (-54 dBFS) below which nothing can be speech.
-	silencePeak = 0.002
-	// minConfidence is the geometric mean token probability below which a text is noise.
-	minConfidence = 0.35
-)
+// minConfidence is the geometric mean token probability below which a text is noise.
+const minConfidence = 0.35
 
 // Engine is a loaded model. One Transcribe at a time.
 type Engine struct {
@@ -88,12 +76,12 @@ func (e *Engine) Close() error { return errors.Join(e.encoder.Close(), e.decoder
 func (e *Engine) Transcribe(ctx context.Context, pcm []float32, _ transcriber.Options) (transcriber.Transcript, error) {
 	none := transcriber.Transcript{Language: "en"}
 	if len(pcm) == 0 {
-		none.Dropped = DropNoAudio
+		none.Dropped = transcriber.DropNoAudio
 		return none, nil
 	}
-	audio, peak := clean(pcm)
-	if peak < silencePeak {
-		none.Dropped = DropSilence
+	audio, peak := transcriber.Clean(pcm, minSamples, maxSamples)
+	if peak < transcriber.SilencePeak {
+		none.Dropped = transcriber.DropSilence
 		return none, nil
 	}
 	ids, probs, err := e.infer(ctx, audio)
@@ -107,11 +95,11 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, _ transcriber.Op
 			}
 		}
 	}
-	if repeats(ids) {
-		none.Dropped = DropRepetition
+	if transcriber.Repeats(ids) {
+		none.Dropped = transcriber.DropRepetition
 		return none, nil
 	}
-	t := transcriber.Transcript{Language: "en", Confidence: geometricMean(probs)}
+	t := transcriber.Transcript{Language: "en", Confidence: transcriber.GeometricMean(probs)}
 	t.Words = words(e.vocabulary, ids, probs, audio[:min(len(audio), len(pcm))])
 	texts := make([]string, len(t.Words))
 	for i, w := range t.Words {
@@ -120,32 +108,16 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, _ transcriber.Op
 	t.Text = strings.Join(texts, " ")
 	switch {
 	case t.Text == "":
-		none.Dropped = DropSilence
+		none.Dropped = transcriber.DropSilence
 		return none, nil
 	case t.Confidence < minConfidence:
-		none.Dropped = DropUncertain
+		none.Dropped = transcriber.DropUncertain
 		return none, nil
 	}
 	for _, id := range ids {
 		t.Tokens = append(t.Tokens, uint32(id))
 	}
 	return t, nil
-}
-
-// clean copies pcm with what is not a number as 0, within -1 to 1, between the least
-// and the most audio the model takes, and returns the peak.
-func clean(pcm []float32) (out []float32, peak float32) {
-	pcm = pcm[:min(len(pcm), maxSamples)]
-	out = make([]float32, max(len(pcm), minSamples))
-	for i, x := range pcm {
-		if x != x || math.IsInf(float64(x), 0) {
-			x = 0
-		}
-		x = min(1, max(-1, x))
-		out[i] = x
-		peak = max(peak, x, -x)
-	}
-	return out, peak
 }
 
 // closer cuts audio to its voiced part and a margin; nil when that changes little. A short
@@ -201,7 +173,7 @@ func (e *Engine) decode(ctx context.Context, hidden ort.Value, limit int) (ids [
 			break
 		}
 		ids, probs = append(ids, token), append(probs, p)
-		if repeats(ids) {
+		if transcriber.Repeats(ids) {
 			break
 		}
 	}
@@ -223,31 +195,6 @@ func best(logits []float32) (id int64, p float64) {
 		}
 	}
 	return id, 1 / sum
-}
-
-func geometricMean(p []float64) float64 {
-	if len(p) == 0 {
-		return 0
-	}
-	var sum float64
-	for _, x := range p {
-		sum += math.Log(max(x, 1e-12))
-	}
-	return math.Exp(sum / float64(len(p)))
-}
-
-// repeats says whether the end of ids is one phrase of up to eight tokens four times over.
-func repeats(ids []int64) bool {
-	for n := 1; n <= 8; n++ {
-		if len(ids) < 4*n {
-			return false
-		}
-		end := ids[len(ids)-4*n:]
-		if slices.Equal(end[:3*n], end[n:]) {
-			return true
-		}
-	}
-	return false
 }
 
 func destroy(values ...ort.Value) {

@@ -68,7 +68,7 @@ func words(vocabulary []string, ids []int64, probs []float64, audio []float32) [
 		if text == "" {
 			continue
 		}
-		out = append(out, transcriber.Word{Text: text, Confidence: geometricMean(g.probs), Estimated: true})
+		out = append(out, transcriber.Word{Text: text, Confidence: transcriber.GeometricMean(g.probs), Estimated: true})
 		letters += utf8.RuneCountInString(text) + 1
 	}
 	from, to := voiced(audio)

@@ -9,10 +9,12 @@ const SampleRateHz = 16000
 
 // Options of one transcription.
 type Options struct {
-	// Language as a BCP 47 tag, or "auto".
+	// Language of the speech as a BCP 47 tag, or "auto".
 	Language string
 	// Prompt is what was said before, for engines that take one.
 	Prompt string
+	// Translate asks for English text whatever the language, of engines that can.
+	Translate bool
 }
 
 // Word is one recognised word; times are samples from the start of the audio.

@@ -1,0 +1,64 @@
+package transcriber
+
+import (
+	"math"
+	"slices"
+)
+
+// What a text was dropped for, in both engines; rtap_shed_total{reason="text_…"} counts them.
+const (
+	DropNoAudio    = "no_audio"
+	DropSilence    = "silence"
+	DropUncertain  = "uncertain"
+	DropNoSpeech   = "no_speech"
+	DropRepetition = "repetition"
+	DropSound      = "sound"
+)
+
+// SilencePeak is the level (-54 dBFS) below which nothing can be speech.
+const SilencePeak = 0.002
+
+// Clean copies pcm with what is not a number as 0, within -1 to 1, filled up with silence
+// to least samples and cut at most, and returns the highest level.
+func Clean(pcm []float32, least, most int) (out []float32, peak float32) {
+	pcm = pcm[:min(len(pcm), most)]
+	out = make([]float32, max(len(pcm), least))
+	for i, x := range pcm {
+		if x != x || math.IsInf(float64(x), 0) {
+			x = 0
+		}
+		x = min(1, max(-1, x))
+		out[i] = x
+		peak = max(peak, x, -x)
+	}
+	return out, peak
+}
+
+// Repeats says whether the end of tokens is one phrase of up to eight tokens four times over.
+func Repeats[T comparable](tokens []T) bool { return repeats(tokens, 1, 8, 4) }
+
+// Loops is stricter: it also finds a phrase of 6 to 32 tokens three times over, anywhere
+// at the end, which is how a decoder that has lost its place goes on.
+func Loops[T comparable](tokens []T) bool { return Repeats(tokens) || repeats(tokens, 6, 32, 3) }
+
+func repeats[T comparable](tokens []T, shortest, longest, times int) bool {
+	for n := shortest; n <= longest && times*n <= len(tokens); n++ {
+		end := tokens[len(tokens)-times*n:]
+		if slices.Equal(end[:(times-1)*n], end[n:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// GeometricMean of probabilities; 0 without any.
+func GeometricMean(p []float64) float64 {
+	if len(p) == 0 {
+		return 0
+	}
+	var sum float64
+	for _, x := range p {
+		sum += math.Log(max(x, 1e-12))
+	}
+	return math.Exp(sum / float64(len(p)))
+}

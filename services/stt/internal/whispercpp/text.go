@@ -1,0 +1,164 @@
+//go:build !nowhisper
+
+package whispercpp
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	whisper "github.com/ggerganov/whisper.cpp/bindings/go"
+	"github.com/rtap/rtap/services/stt/internal/transcriber"
+)
+
+/*
+#include "native.h"
+*/
+import "C"
+
+const (
+	// samplesPerTick: the library counts time in hundredths of a second.
+	samplesPerTick = transcriber.SampleRateHz / 100
+	// Texts with a lower geometric mean of token probabilities are noise.
+	minConfidence = 0.35
+	// A text that the model doubts and whose audio it takes for no speech is invented.
+	maxNoSpeech, doubtful = 0.6, 0.6
+)
+
+// unspaced languages write no spaces: every character or two is a word of its own.
+var unspaced = []string{"zh", "ja", "th", "lo", "my", "yue"}
+
+// hearing is what one run gave.
+type hearing struct {
+	ids      []int32 // text tokens, without timestamps and control tokens
+	words    []transcriber.Word
+	probs    []float64
+	noSpeech float64
+	language string
+}
+
+// collect reads the result of the last run; for the engine's thread.
+func (e *Engine) collect(heard int) hearing {
+	h := hearing{language: "en"}
+	if e.multilingual {
+		h.language = whisper.Whisper_lang_str(e.ctx.Whisper_full_lang_id())
+	}
+	spaced := !slices.Contains(unspaced, h.language)
+	eot := e.ctx.Whisper_token_eot()
+	var piece []byte // a word so far
+	var word transcriber.Word
+	var probs []float64
+	flush := func() {
+		if text := strings.TrimSpace(string(piece)); text != "" && utf8.ValidString(text) {
+			word.Text, word.Confidence = text, transcriber.GeometricMean(probs)
+			h.words = append(h.words, word)
+		}
+		piece, probs = nil, nil
+	}
+	for s := range e.ctx.Whisper_full_n_segments() {
+		c := (*C.struct_whisper_context)(e.c())
+		h.noSpeech = max(h.noSpeech, float64(C.whisper_full_get_segment_no_speech_prob(c, C.int(s))))
+		for i := range e.ctx.Whisper_full_n_tokens(s) {
+			data := e.ctx.Whisper_full_get_token_data(s, i)
+			if data.Id() >= eot {
+				continue
+			}
+			text := e.ctx.Whisper_full_get_token_text(s, i)
+			p := float64(e.ctx.Whisper_full_get_token_p(s, i))
+			h.ids, h.probs = append(h.ids, int32(data.Id())), append(h.probs, p)
+			if starts := strings.HasPrefix(text, " ") || !spaced && utf8.Valid(piece); starts {
+				flush()
+			}
+			start, end := tick(data.T0(), heard), tick(data.T1(), heard)
+			if len(piece) == 0 {
+				word = transcriber.Word{Start: start}
+			}
+			piece, probs = append(piece, text...), append(probs, p)
+			word.End = max(end, word.Start)
+		}
+	}
+	flush()
+	order(h.words, heard)
+	return h
+}
+
+func tick(t int64, heard int) int { return min(max(int(t)*samplesPerTick, 0), heard) }
+
+// order makes times rise and every word last for something.
+func order(words []transcriber.Word, heard int) {
+	last := 0
+	for i := range words {
+		w := &words[i]
+		w.Start = min(max(w.Start, last), max(0, heard-1))
+		w.End = min(max(w.End, w.Start+1), heard)
+		last = w.End
+	}
+}
+
+// transcript decides what of a hearing is speech.
+func (h hearing) transcript() transcriber.Transcript {
+	none := transcriber.Transcript{Language: h.language}
+	words, sounds := withoutSounds(h.words)
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = w.Text
+	}
+	separator := " "
+	if slices.Contains(unspaced, h.language) {
+		separator = ""
+	}
+	text := strings.Join(texts, separator)
+	confidence := transcriber.GeometricMean(h.probs)
+	switch {
+	case len(h.words) == 0:
+		none.Dropped = transcriber.DropSilence
+	case !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }):
+		none.Dropped = transcriber.DropSilence
+		if sounds {
+			none.Dropped = transcriber.DropSound
+		}
+	case confidence < minConfidence:
+		none.Dropped = transcriber.DropUncertain
+	case h.noSpeech > maxNoSpeech && confidence < doubtful:
+		none.Dropped = transcriber.DropNoSpeech
+	}
+	if none.Dropped != "" {
+		return none
+	}
+	t := transcriber.Transcript{Text: text, Words: words, Confidence: math.Min(confidence, 1), Language: h.language}
+	for _, id := range h.ids {
+		t.Tokens = append(t.Tokens, uint32(id))
+	}
+	return t
+}
+
+var closing = map[rune]string{'[': "]", '(': ")", '*': "*", '♪': "♪"}
+
+// withoutSounds leaves out what the model writes in brackets, asterisks or notes for
+// sounds that are no words: "(music)", "[BLANK_AUDIO]", "*coughs*". What has digits in
+// parentheses, as a telephone number does, stays.
+func withoutSounds(words []transcriber.Word) (out []transcriber.Word, found bool) {
+	for i := 0; i < len(words); i++ {
+		first, size := utf8.DecodeRuneInString(words[i].Text)
+		end, opens := closing[first]
+		if !opens {
+			out = append(out, words[i])
+			continue
+		}
+		last := i
+		for rest := words[i].Text[size:]; !strings.Contains(rest, end) && last+1 < len(words); {
+			last++
+			rest = words[last].Text
+		}
+		group := words[i : last+1]
+		if first == '(' && slices.ContainsFunc(group, func(w transcriber.Word) bool { return strings.ContainsAny(w.Text, "0123456789") }) {
+			out = append(out, group...)
+		} else {
+			found = true
+		}
+		i = last
+	}
+	return out, found
+}
