@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wer"
 )
 
 func TestNoiseAndSilenceGiveNoText(t *testing.T) {
@@ -45,7 +46,7 @@ func TestWordErrorRate(t *testing.T) {
 	errs, words := 0, 0
 	for _, c := range clips {
 		hyp := text(got[strings.TrimSuffix(c.File, ".wav")])
-		e, w := testkit.WordErrors(c.Text, hyp)
+		e, w := wer.Errors(c.Text, hyp)
 		errs, words = errs+e, words+w
 		if e > 0 {
 			t.Logf("%s: %d of %d words wrong: %s", c.File, e, w, hyp)

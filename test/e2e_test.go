@@ -20,6 +20,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/pebbe/zmq4"
 	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wer"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 )
@@ -173,7 +174,7 @@ func TestSpeechReachesBothFeeds(t *testing.T) {
 	printed := p.finals(t)["talk"]
 	<-done
 	for name, got := range map[string][]*rtapv1.Results{"stdout": printed, "zmq": viaZMQ, "websocket": viaWS} {
-		if errs, words := testkit.WordErrors(jfk, text(got)); errs > words/7 {
+		if errs, words := wer.Errors(jfk, text(got)); errs > words/7 {
 			t.Errorf("%s: %d of %d words wrong: %s", name, errs, words, text(got))
 		}
 	}
@@ -211,7 +212,7 @@ func TestTwoFilesTwoWorkersFast(t *testing.T) {
 	p := up(t, "--until-done", "--stt", "2", "--source", "file:"+clip+"?pace=fast&stream=a", "--source", "file:"+clip+"?pace=fast&stream=b")
 	got := p.finals(t)
 	for _, id := range []string{"a", "b"} {
-		if errs, words := testkit.WordErrors(jfk, text(got[id])); errs > words/7 {
+		if errs, words := wer.Errors(jfk, text(got[id])); errs > words/7 {
 			t.Errorf("%s: %d of %d words wrong: %s", id, errs, words, text(got[id]))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wer"
 )
 
 // pulse starts a PulseAudio of the test's own with a null sink, whose monitor is the microphone.
@@ -59,7 +60,7 @@ func TestVirtualMicrophone(t *testing.T) {
 	time.Sleep(3 * time.Second)
 	p.terminate()
 	got := p.finals(t)["mic"]
-	if errs, words := testkit.WordErrors(jfk, text(got)); errs > words/4 {
+	if errs, words := wer.Errors(jfk, text(got)); errs > words/4 {
 		t.Errorf("%d of %d words wrong: %s", errs, words, text(got))
 	}
 }

@@ -54,6 +54,7 @@ func streamConfigs(cfg *config.Config) []jetstream.StreamConfig {
 func bucketConfigs(cfg *config.Config) []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
 		{Bucket: BucketLeases, Description: "Who captures, segments, is active", TTL: time.Second, Replicas: cfg.NATS.Replicas},
+		{Bucket: BucketConfig, Description: "Settings changed while running", History: 5, Replicas: cfg.NATS.Replicas},
 		{Bucket: BucketCheckpoints, Description: "How far each stream is", History: 1, Replicas: cfg.NATS.Replicas},
 	}
 }

@@ -22,6 +22,7 @@ const (
 	StreamEvents      = "RTAP_EVENTS"
 	BucketLeases      = "rtap_leases"
 	BucketCheckpoints = "rtap_checkpoints"
+	BucketConfig      = "rtap_config"
 )
 
 // Wildcards over all streams of audio.

@@ -8,7 +8,8 @@ package config
 import "time"
 
 // Config is the whole configuration. A field's yaml tag is its key; its rule tag lists
-// what is allowed: "min=N", "max=N", "oneof=a|b|c", "required".
+// what is allowed: "min=N", "max=N", "oneof=a|b|c", "required". A live tag marks what a running
+// process takes over, by `rtap config set` or SIGHUP.
 type Config struct {
 	NATS            NATS          `yaml:"nats"`
 	Streams         Streams       `yaml:"streams"`
@@ -84,11 +85,13 @@ type VAD struct {
 
 // STT configures the recogniser.
 type STT struct {
-	Model             string        `yaml:"model" rule:"required"`
-	Language          string        `yaml:"language" rule:"required"`
-	Threads           int           `yaml:"threads" rule:"min=0,max=256"`
-	BeamSize          int           `yaml:"beam_size" rule:"min=1,max=16"`
-	ComputeDtype      string        `yaml:"compute_dtype" rule:"oneof=auto|float16|int8|q8_0|q5_1"`
+	Model             string        `yaml:"model" rule:"required" live:"true"`
+	FallbackModel     string        `yaml:"fallback_model"`
+	Language          string        `yaml:"language" rule:"required" live:"true"`
+	Task              string        `yaml:"task" rule:"oneof=transcribe|translate" live:"true"`
+	Threads           int           `yaml:"threads" rule:"min=0,max=256" live:"true"`
+	BeamSize          int           `yaml:"beam_size" rule:"min=1,max=8" live:"true"`
+	ComputeDtype      string        `yaml:"compute_dtype" rule:"oneof=auto|float16|int8|q8_0|q5_1" live:"true"`
 	InterimIntervalMS int           `yaml:"interim_interval_ms" rule:"min=0,max=10000"`
 	MaxDeliveries     int           `yaml:"max_deliveries" rule:"min=1,max=100"`
 	AckWait           time.Duration `yaml:"ack_wait" rule:"min=1s"`
@@ -171,7 +174,7 @@ func Default() *Config {
 			MinSpeechMS: 128, MaxSegmentMS: 15000, UtteranceEndMS: 1000, LevelIntervalMS: 1000,
 		},
 		STT: STT{
-			Model: "auto", Language: "en", Threads: 1, BeamSize: 1, ComputeDtype: "auto",
+			Model: "auto", Language: "en", Task: "transcribe", Threads: 0, BeamSize: 1, ComputeDtype: "auto",
 			InterimIntervalMS: 300, MaxDeliveries: 5, AckWait: 30 * time.Second, JobTimeout: 60 * time.Second,
 		},
 		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 1}},

@@ -126,3 +126,25 @@ func FuzzLoad(f *testing.F) {
 		_, _ = config.Load(config.Options{File: write(t, t.TempDir(), "f.yaml", text)})
 	})
 }
+
+func TestLive(t *testing.T) {
+	for name, tt := range map[string]struct{ key, value, want string }{
+		"model":       {"stt.model", "whisper-base", ""},
+		"not live":    {"vad.tail_ms", "3", "vad.tail_ms cannot change while RTAP runs"},
+		"unknown":     {"stt.modle", "x", "unknown key \"stt.modle\""},
+		"bad value":   {"stt.beam_size", "many", "stt.beam_size: bad value \"many\""},
+		"out of rule": {"stt.task", "sing", "want one of transcribe, translate"},
+		"section":     {"stt", "x", "stt cannot change"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := config.Live(tt.key, tt.value)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+	l, err := config.Load(config.Options{File: write(t, t.TempDir(), "d.yaml", ""), Set: []string{"stt.model=a"}, Running: map[string]string{"stt.model": "b"}})
+	if err != nil || l.STT.Model != "b" || l.Origin("stt.model") != "rtap config set" {
+		t.Errorf("over a flag: %v, %v", l, err)
+	}
+}

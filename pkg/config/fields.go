@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -182,6 +183,25 @@ func (f field) text() string {
 		return strings.Join(f.value.Interface().([]string), ",")
 	}
 	return fmt.Sprint(f.value.Interface())
+}
+
+// Live checks that a running process would take value over for key.
+func Live(key, value string) error {
+	l := &Loaded{Config: Default(), origin: map[string]string{}}
+	f, err := l.find(key)
+	if err != nil {
+		return err
+	}
+	if f.tag.Get("live") != "true" {
+		var live []string
+		for _, f := range l.fields() {
+			if f.tag.Get("live") == "true" {
+				live = append(live, f.key)
+			}
+		}
+		return fmt.Errorf("%s cannot change while RTAP runs: change the configuration and restart; what can change: %s", key, strings.Join(live, ", "))
+	}
+	return errors.Join(append([]error{l.set(key, value, "value")}, l.validate()...)...)
 }
 
 // Setting is one effective value.

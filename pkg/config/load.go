@@ -20,6 +20,8 @@ type Options struct {
 	Environ []string
 	// Set holds key=value pairs of the command line, keys with dots.
 	Set []string
+	// Running holds what was changed by `rtap config set`; it goes over everything else.
+	Running map[string]string
 }
 
 // Loaded is an effective configuration and where its values came from.
@@ -80,6 +82,9 @@ func Load(opts Options) (*Loaded, error) {
 			continue
 		}
 		errs = append(errs, l.set(strings.TrimSpace(key), value, "--set"))
+	}
+	for key, value := range opts.Running {
+		errs = append(errs, l.set(key, value, "rtap config set"))
 	}
 	errs = append(errs, l.validate()...)
 	if err := errors.Join(errs...); err != nil {
@@ -171,7 +176,7 @@ func (l *Loaded) node(path, prefix string, n *yaml.Node) error {
 // reserved variables begin like settings but are none.
 var reserved = map[string]bool{
 	"RTAP_ENVIRONMENT": true, "RTAP_CONFIG": true, "RTAP_MODELS_DIR": true, "RTAP_THIRD_PARTY": true,
-	"RTAP_TEST_AUDIO": true, "RTAP_REQUIRE_NATIVE": true,
+	"RTAP_TEST_AUDIO": true, "RTAP_TEST_MODELS": true, "RTAP_REQUIRE_NATIVE": true,
 }
 
 func (l *Loaded) environment(environ []string) []error {

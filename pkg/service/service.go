@@ -31,6 +31,9 @@ type Runtime struct {
 	Metrics                    *obs.Metrics
 	Health                     *obs.Health
 	Bus                        *bus.Bus
+
+	flags   Flags
+	environ []string
 }
 
 // Flags are the arguments that every process takes.
@@ -50,7 +53,11 @@ func (f *Flags) Register(fs *flag.FlagSet) {
 
 // Load reads the configuration that the flags and the environment name.
 func (f *Flags) Load(environ []string) (*config.Loaded, error) {
-	l, err := config.Load(config.Options{File: f.File, Environ: environ, Set: f.Set})
+	return f.load(environ, nil)
+}
+
+func (f *Flags) load(environ []string, running map[string]string) (*config.Loaded, error) {
+	l, err := config.Load(config.Options{File: f.File, Environ: environ, Set: f.Set, Running: running})
 	if err != nil {
 		return nil, lifecycle.Usage(err)
 	}
@@ -88,6 +95,7 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 	}
 	host, _ := os.Hostname()
 	r := &Runtime{
+		flags: f, environ: env.Environ,
 		Config: loaded.Config, Log: log, Service: env.Service, Version: env.Version,
 		Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), Metrics: obs.NewMetrics(env.Service, env.Version),
 	}
@@ -107,6 +115,16 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 		r.Emit("state", rtapv1.ServiceEvent_SEVERITY_INFO, "state changed", func(e *rtapv1.ServiceEvent) { e.From, e.To = from, to })
 	})
 	return r, nil
+}
+
+// Reload reads the configuration again, with what was changed while running over it.
+// Config itself stays as it was.
+func (r *Runtime) Reload(running map[string]string) (*config.Config, error) {
+	l, err := r.flags.load(r.environ, running)
+	if err != nil {
+		return nil, err
+	}
+	return l.Config, nil
 }
 
 // Emit records an event of this process; fill may be nil.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wer"
 	"github.com/rtap/rtap/services/stt/internal/moonshine"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
@@ -30,7 +31,7 @@ func TestSpeech(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if errs, words := testkit.WordErrors(jfk, got.Text); errs > 1 {
+	if errs, words := wer.Errors(jfk, got.Text); errs > 1 {
 		t.Errorf("%d of %d words wrong: %s", errs, words, got.Text)
 	}
 	last := 0
@@ -50,7 +51,7 @@ func TestShortPhraseAmidSilence(t *testing.T) {
 	pcm := testkit.PCM(t, "jfk.wav")
 	for _, span := range [][2]int{{46400, 83200}, {48000, 80000}} {
 		got, err := e.Transcribe(t.Context(), pcm[span[0]:span[1]], transcriber.Options{})
-		if err != nil || len(testkit.Words(got.Text)) != 2 {
+		if err != nil || len(wer.Words(got.Text)) != 2 {
 			t.Errorf("\"ask not\" between pauses: %q (%.2f, dropped %q), %v", got.Text, got.Confidence, got.Dropped, err)
 		}
 	}
@@ -88,7 +89,7 @@ func TestClippedAndLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if errs, words := testkit.WordErrors(jfk, got.Text); errs > words/4 {
+	if errs, words := wer.Errors(jfk, got.Text); errs > words/4 {
 		t.Errorf("clipped: %s", got.Text)
 	}
 	var long []float32

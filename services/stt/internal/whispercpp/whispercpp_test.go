@@ -15,6 +15,7 @@ import (
 
 	"github.com/rtap/rtap/pkg/ggml"
 	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wer"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 	"github.com/rtap/rtap/services/stt/internal/whispercpp"
 	"go.uber.org/goleak"
@@ -54,7 +55,7 @@ func TestSpeech(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if errs, words := testkit.WordErrors(jfk, got.Text); errs > 1 {
+			if errs, words := wer.Errors(jfk, got.Text); errs > 1 {
 				t.Errorf("%d of %d words wrong: %s", errs, words, got.Text)
 			}
 			last := 0
@@ -81,7 +82,7 @@ func TestEveryLength(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if words := testkit.Words(got.Text); len(words) > 22 || got.Dropped == transcriber.DropRepetition {
+		if words := wer.Words(got.Text); len(words) > 22 || got.Dropped == transcriber.DropRepetition {
 			t.Errorf("%.2f s: %s (dropped %q)", float64(n)/16000, got.Text, got.Dropped)
 		}
 	}
@@ -122,7 +123,7 @@ func TestAborts(t *testing.T) {
 		cancel()
 	}
 	got, err := e.Transcribe(t.Context(), pcm, transcriber.Options{Language: "en"})
-	if errs, _ := testkit.WordErrors(jfk, got.Text); err != nil || errs > 1 {
+	if errs, _ := wer.Errors(jfk, got.Text); err != nil || errs > 1 {
 		t.Errorf("afterwards: %q, %v", got.Text, err)
 	}
 }

@@ -1,4 +1,5 @@
-package testkit
+// Package wer compares what was said with what was recognised.
+package wer
 
 import (
 	"strings"
@@ -12,9 +13,9 @@ func Words(text string) []string {
 	})
 }
 
-// WordErrors returns the least number of words to change, add or remove that turns hyp
+// Errors returns the least number of words to change, add or remove that turns hyp
 // into ref, and the number of words in ref.
-func WordErrors(ref, hyp string) (errs, words int) {
+func Errors(ref, hyp string) (errs, words int) {
 	r, h := Words(ref), Words(hyp)
 	row := make([]int, len(h)+1)
 	for j := range row {

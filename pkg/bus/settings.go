@@ -1,0 +1,96 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// SetSetting changes a setting of all running processes. Which keys may be set is
+// pkg/config's to say.
+func (b *Bus) SetSetting(ctx context.Context, key, value string) error {
+	kv, err := b.js.KeyValue(ctx, BucketConfig)
+	if err != nil {
+		return fmt.Errorf("opening the settings: %w", err)
+	}
+	if _, err := kv.PutString(ctx, key, value); err != nil {
+		return fmt.Errorf("changing %s: %w", key, err)
+	}
+	return nil
+}
+
+// UnsetSetting takes a change back; without one it does nothing.
+func (b *Bus) UnsetSetting(ctx context.Context, key string) error {
+	kv, err := b.js.KeyValue(ctx, BucketConfig)
+	if err != nil {
+		return fmt.Errorf("opening the settings: %w", err)
+	}
+	if err := kv.Delete(ctx, key); err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fmt.Errorf("taking %s back: %w", key, err)
+	}
+	return nil
+}
+
+// Settings returns every setting that was changed while running.
+func (b *Bus) Settings(ctx context.Context) (map[string]string, error) {
+	kv, err := b.js.KeyValue(ctx, BucketConfig)
+	if err != nil {
+		return nil, fmt.Errorf("opening the settings: %w", err)
+	}
+	keys, err := kv.ListKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the settings: %w", err)
+	}
+	defer func() { _ = keys.Stop() }()
+	out := map[string]string{}
+	for key := range keys.Keys() {
+		e, err := kv.Get(ctx, key)
+		switch {
+		case errors.Is(err, jetstream.ErrKeyNotFound):
+		case err != nil:
+			return nil, fmt.Errorf("reading %s: %w", key, err)
+		default:
+			out[key] = string(e.Value())
+		}
+	}
+	return out, nil
+}
+
+// WatchSettings calls change with every setting that was changed while running: at once,
+// and after each further change, until ctx is done or again is closed (nil).
+func (b *Bus) WatchSettings(ctx context.Context, again <-chan struct{}, change func(map[string]string)) error {
+	kv, err := b.js.KeyValue(ctx, BucketConfig)
+	if err != nil {
+		return fmt.Errorf("opening the settings: %w", err)
+	}
+	w, err := kv.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watching the settings: %w", err)
+	}
+	defer func() { _ = w.Stop() }()
+	settings, complete := map[string]string{}, false
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again:
+			return nil
+		case e, ok := <-w.Updates():
+			switch {
+			case !ok:
+				return errors.New("watching the settings: the watch ended")
+			case e == nil:
+				complete = true
+			case e.Operation() == jetstream.KeyValuePut:
+				settings[e.Key()] = string(e.Value())
+			default:
+				delete(settings, e.Key())
+			}
+			if complete {
+				change(settings)
+			}
+		}
+	}
+}
