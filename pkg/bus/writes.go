@@ -128,19 +128,32 @@ func (b *Bus) StoreResult(ctx context.Context, r *rtapv1.Result) error {
 	return nil
 }
 
+// Result returns the stored result of an ordinal; nil when there is none (any more).
+func (b *Bus) Result(ctx context.Context, stream string, ordinal uint64) (*rtapv1.Result, error) {
+	s, err := b.js.Stream(ctx, StreamResults)
+	if err != nil {
+		return nil, fmt.Errorf("opening results: %w", err)
+	}
+	msg, err := s.GetLastMsgForSubject(ctx, Result(stream, ordinal))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for result %s/%d: %w", stream, ordinal, err)
+	}
+	r := &rtapv1.Result{}
+	if err := proto.Unmarshal(msg.Data, r); err != nil {
+		return nil, fmt.Errorf("decoding result %s/%d: %w", stream, ordinal, err)
+	}
+	return r, nil
+}
+
 // HasResult says whether an ordinal is settled: by a stored result, or by a released
 // transcript at or above it.
 func (b *Bus) HasResult(ctx context.Context, stream string, ordinal uint64) (bool, error) {
-	s, err := b.js.Stream(ctx, StreamResults)
-	if err != nil {
-		return false, fmt.Errorf("opening results: %w", err)
-	}
-	_, err = s.GetLastMsgForSubject(ctx, Result(stream, ordinal))
-	if err == nil {
-		return true, nil
-	}
-	if !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return false, fmt.Errorf("looking for result %s/%d: %w", stream, ordinal, err)
+	r, err := b.Result(ctx, stream, ordinal)
+	if err != nil || r != nil {
+		return r != nil, err
 	}
 	last, _, err := b.LastFinal(ctx, stream)
 	if err != nil {

@@ -51,7 +51,8 @@ func (w *Worker) draft(ctx context.Context, msg jetstream.Msg) {
 	}
 	w.cancelDraft = cancel
 	w.mu.Unlock()
-	t, err := w.engine.Transcribe(ctx, pcm, Options{Language: w.rt.Config.STT.Language, Prompt: job.GetContext().GetText()})
+	info := w.engine.Info()
+	t, err := w.engine.Transcribe(ctx, pcm, w.opts)
 	w.mu.Lock()
 	w.cancelDraft = nil
 	w.mu.Unlock()
@@ -63,15 +64,15 @@ func (w *Worker) draft(ctx context.Context, msg jetstream.Msg) {
 		w.rt.Log.Warn("transcribing a draft failed", "segment_id", job.GetSegmentId(), "error", err)
 		w.rt.Metrics.Errors.WithLabelValues("stt", "draft").Inc()
 	case t.Text != "":
-		if err := w.rt.Bus.PublishText(bus.Interim(job.GetStreamId()), w.interim(job, t)); err != nil {
+		if err := w.rt.Bus.PublishText(bus.Interim(job.GetStreamId()), interim(info, job, t)); err != nil {
 			w.rt.Metrics.Shed.WithLabelValues("interim_not_sent").Inc()
 		}
 	}
 }
 
-func (w *Worker) interim(job *rtapv1.DraftJob, t Transcript) *rtapv1.Results {
+func interim(info Info, job *rtapv1.DraftJob, t Transcript) *rtapv1.Results {
 	span := job.GetSpan()
-	r := wire.NewResults(span, w.recognition(t))
+	r := wire.NewResults(span, recognition(info, t))
 	r.Rtap.StreamId, r.Rtap.SegmentId, r.Rtap.UtteranceId = job.GetStreamId(), job.GetSegmentId(), job.GetUtteranceId()
 	r.Rtap.Revision, r.Rtap.Ordinal = job.GetRevision(), uint32(job.GetOrdinal())
 	r.Rtap.CapturedAt = job.GetCapturedAt().GetCapturedAt()
@@ -79,8 +80,7 @@ func (w *Worker) interim(job *rtapv1.DraftJob, t Transcript) *rtapv1.Results {
 	return r
 }
 
-func (w *Worker) recognition(t Transcript) *rtapv1.Recognition {
-	info := w.engine.Info()
+func recognition(info Info, t Transcript) *rtapv1.Recognition {
 	r := &rtapv1.Recognition{
 		Text: strings.TrimSpace(t.Text), Confidence: float32(t.Confidence), Language: t.Language, Tokens: t.Tokens, Dropped: t.Dropped,
 		Model: &rtapv1.Model{Name: info.Model, Arch: info.Engine, Version: info.Version},

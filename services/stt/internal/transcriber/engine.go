@@ -37,7 +37,11 @@ type Transcript struct {
 }
 
 // Info names an engine and its model.
-type Info struct{ Engine, Model, Version string }
+type Info struct {
+	Engine, Model, Version string
+	// Prompted engines make use of Options.Prompt.
+	Prompted bool
+}
 
 // Engine recognises speech. One call at a time.
 type Engine interface {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -28,16 +27,29 @@ const (
 // arrives while a draft is decoded ends the draft.
 type Worker struct {
 	rt     *service.Runtime
+	slot   sync.Mutex // held while the engine works; guards engine and opts
 	engine Engine
-	slot   sync.Mutex // held while the engine works
+	opts   Options
 
 	mu          sync.Mutex
 	cancelDraft context.CancelFunc
 	waiting     bool // a final wants the engine
 }
 
-// New makes a worker.
-func New(rt *service.Runtime, e Engine) *Worker { return &Worker{rt: rt, engine: e} }
+// New makes a worker; opts go with every job.
+func New(rt *service.Runtime, e Engine, opts Options) *Worker {
+	return &Worker{rt: rt, engine: e, opts: opts}
+}
+
+// Swap puts another engine in place when the job in hand is done, and returns the one
+// that it replaces, for the caller to close.
+func (w *Worker) Swap(e Engine, opts Options) Engine {
+	w.slot.Lock()
+	defer w.slot.Unlock()
+	old := w.engine
+	w.engine, w.opts = e, opts
+	return old
+}
 
 // Run works until ctx is done; the job in hand is finished first.
 func (w *Worker) Run(ctx context.Context) error {
@@ -117,6 +129,11 @@ func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
 	if meta, err := msg.Metadata(); err == nil {
 		deliveries = meta.NumDelivered
 	}
+	if deliveries > 1 {
+		// A worker died or hung over it, lost its connection, or failed.
+		w.rt.Metrics.Errors.WithLabelValues("stt", "redelivered").Inc()
+		log.Warn("a job has come again", "deliveries", deliveries)
+	}
 	if deliveries > uint64(w.rt.Config.STT.MaxDeliveries) {
 		w.giveUp(ctx, msg, job, deliveries, "delivered too often without a result")
 		return
@@ -136,16 +153,21 @@ func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
 
 // transcribe decodes under the watchdog; nil when the engine failed.
 func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.FinalJob, pcm []float32) *rtapv1.Result {
+	// Before the slot is free, too: a draft that hangs in C does not give it back.
+	stopWatch := w.watch(msg, job)
+	defer stopWatch()
 	w.preempt()
 	w.slot.Lock()
 	defer w.slot.Unlock()
 	w.admit()
 	queued, _ := clock.Since(job.GetClosedAt())
-	stopProgress := w.watch(msg, job)
+	opts, info := w.opts, w.engine.Info()
+	if info.Prompted {
+		opts.Prompt = w.said(ctx, job)
+	}
 	began := time.Now()
-	t, err := w.engine.Transcribe(ctx, pcm, Options{Language: w.rt.Config.STT.Language, Prompt: job.GetContext().GetText()})
+	t, err := w.engine.Transcribe(ctx, pcm, opts)
 	spent := time.Since(began)
-	stopProgress()
 	if err != nil {
 		w.rt.Log.Error("transcribing failed", "stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId(), "error", err)
 		w.rt.Metrics.Errors.WithLabelValues("stt", "engine").Inc()
@@ -153,11 +175,11 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 	}
 	w.rt.Metrics.StageLatency.WithLabelValues("stt").Observe(spent.Seconds())
 	w.rt.Metrics.FramesProcessed.WithLabelValues("stt").Inc()
-	w.rt.Metrics.STTRealTimeFactor.WithLabelValues(w.engine.Info().Model).Observe(spent.Seconds() * SampleRateHz / float64(max(1, len(pcm))))
+	w.rt.Metrics.STTRealTimeFactor.WithLabelValues(info.Model).Observe(spent.Seconds() * SampleRateHz / float64(max(1, len(pcm))))
 	r := result(job)
 	r.Worker = w.rt.Instance
 	r.Timings = &rtapv1.Timings{VadMs: job.GetVadMs(), QueueMs: max(0, queued.Seconds()*1000-job.GetVadMs()), SttMs: spent.Seconds() * 1000}
-	r.Recognition = w.recognition(t)
+	r.Recognition = recognition(info, t)
 	r.Kind = rtapv1.Result_KIND_TEXT
 	if t.Text == "" {
 		r.Kind, r.Reason = rtapv1.Result_KIND_EMPTY, t.Dropped
@@ -173,32 +195,6 @@ func result(job *rtapv1.FinalJob) *rtapv1.Result {
 		FromFinalize: job.GetFromFinalize(), GapMs: job.GetGapMs(), ClosedAt: job.GetClosedAt(), SpeechEndedAt: job.GetSpeechEndedAt(),
 		Traceparent: job.GetTraceparent(),
 	}
-}
-
-// watch tells the server that the job is in work, and ends the process when it takes too
-// long: an engine that hangs in C cannot be stopped otherwise. The job goes to another.
-func (w *Worker) watch(msg jetstream.Msg, job *rtapv1.FinalJob) (stop func()) {
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(w.rt.Config.STT.AckWait / 3)
-		defer tick.Stop()
-		timeout := time.NewTimer(w.rt.Config.STT.JobTimeout)
-		defer timeout.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				_ = msg.InProgress()
-			case <-timeout.C:
-				w.rt.Log.Error("an inference hangs; ending this worker", "stream_id", job.GetStreamId(),
-					"segment_id", job.GetSegmentId(), "job_timeout", w.rt.Config.STT.JobTimeout)
-				os.Exit(1)
-			}
-		}
-	})
-	return func() { close(done); wg.Wait() }
 }
 
 // settle stores a result and then acknowledges the job, never the other way round.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,20 +25,32 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(hangingWorker); url != "" {
+		hangForever(url)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // engine is a transcriber.Engine made of a function.
 type engine struct {
 	transcribe func(ctx context.Context, pcm []float32) (transcriber.Transcript, error)
+	opts       func(transcriber.Options)
+	prompted   bool
 }
 
 var _ transcriber.Engine = (*engine)(nil)
 
-func (e *engine) Transcribe(ctx context.Context, pcm []float32, _ transcriber.Options) (transcriber.Transcript, error) {
+func (e *engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber.Options) (transcriber.Transcript, error) {
+	if e.opts != nil {
+		e.opts(opts)
+	}
 	return e.transcribe(ctx, pcm)
 }
-func (e *engine) Info() transcriber.Info { return transcriber.Info{Engine: "fake", Model: "fake"} }
-func (e *engine) Close() error           { return nil }
+func (e *engine) Info() transcriber.Info {
+	return transcriber.Info{Engine: "fake", Model: "fake", Prompted: e.prompted}
+}
+func (e *engine) Close() error { return nil }
 
 func settings(t *testing.T) *config.Config {
 	cfg := config.Default()
@@ -48,18 +61,24 @@ func settings(t *testing.T) *config.Config {
 // work runs a worker until the test ends or stop is called.
 func work(t *testing.T, cfg *config.Config, e transcriber.Engine) (b *bus.Bus, stop func()) {
 	t.Helper()
+	b, stop, _ = workWith(t, cfg, e)
+	return b, stop
+}
+
+func workWith(t *testing.T, cfg *config.Config, e transcriber.Engine) (b *bus.Bus, stop func(), w *transcriber.Worker) {
+	t.Helper()
 	b = testkit.Connect(t, cfg)
 	m := obs.NewMetrics("stt", "test")
-	w := transcriber.New(&service.Runtime{
+	w = transcriber.New(&service.Runtime{
 		Config: cfg, Log: slog.New(slog.DiscardHandler), Service: "stt", Instance: t.Name(), Metrics: m,
 		Health: obs.NewHealth("stt", "i", "test", m), Bus: b,
-	}, e)
+	}, e, transcriber.Options{Language: "en"})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = w.Run(ctx) })
 	stop = func() { cancel(); wg.Wait() }
 	t.Cleanup(stop)
-	return b, stop
+	return b, stop, w
 }
 
 func job(n int) *rtapv1.FinalJob {
@@ -108,7 +127,7 @@ func TestTwoWorkersShareAndFirstResultStands(t *testing.T) {
 	var calls [2]atomic.Int32
 	var b *bus.Bus
 	for i := range calls {
-		b, _ = work(t, cfg, &engine{func(context.Context, []float32) (transcriber.Transcript, error) {
+		b, _ = work(t, cfg, &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
 			calls[i].Add(1)
 			time.Sleep(5 * time.Millisecond)
 			return transcriber.Transcript{Text: "hello"}, nil
@@ -141,7 +160,7 @@ func TestTwoWorkersShareAndFirstResultStands(t *testing.T) {
 func TestFailedJobComesAgainAndIsGivenUp(t *testing.T) {
 	cfg := settings(t)
 	cfg.STT.MaxDeliveries = 1
-	b, _ := work(t, cfg, &engine{func(_ context.Context, pcm []float32) (transcriber.Transcript, error) {
+	b, _ := work(t, cfg, &engine{transcribe: func(_ context.Context, pcm []float32) (transcriber.Transcript, error) {
 		if len(pcm) == 1 {
 			return transcriber.Transcript{}, errors.New("broken")
 		}
@@ -176,7 +195,7 @@ func TestFailedJobComesAgainAndIsGivenUp(t *testing.T) {
 func TestFinalEndsDraft(t *testing.T) {
 	cfg := settings(t)
 	drafting := make(chan struct{})
-	b, _ := work(t, cfg, &engine{func(ctx context.Context, pcm []float32) (transcriber.Transcript, error) {
+	b, _ := work(t, cfg, &engine{transcribe: func(ctx context.Context, pcm []float32) (transcriber.Transcript, error) {
 		if len(pcm) == 500 { // the draft would never end by itself
 			close(drafting)
 			<-ctx.Done()
@@ -198,7 +217,7 @@ func TestFinalEndsDraft(t *testing.T) {
 
 func TestDraftBecomesInterim(t *testing.T) {
 	cfg := settings(t)
-	b, _ := work(t, cfg, &engine{func(context.Context, []float32) (transcriber.Transcript, error) {
+	b, _ := work(t, cfg, &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
 		return transcriber.Transcript{Text: "so far"}, nil
 	}})
 	got := make(chan *nats.Msg, 1)
