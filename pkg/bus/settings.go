@@ -4,21 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// SetSetting changes a setting of all running processes. Which keys may be set is
-// pkg/config's to say.
-func (b *Bus) SetSetting(ctx context.Context, key, value string) error {
+// Attributes of a process's status that say how far it is with the settings.
+const (
+	AttributeSettingsRevision = "settings_revision"
+	AttributeSettingsError    = "settings_error" // empty when they were taken over
+)
+
+// SetSetting changes a setting of all running processes and returns the change's number.
+// Which keys may be set is pkg/config's to say.
+func (b *Bus) SetSetting(ctx context.Context, key, value string) (uint64, error) {
 	kv, err := b.js.KeyValue(ctx, BucketConfig)
 	if err != nil {
-		return fmt.Errorf("opening the settings: %w", err)
+		return 0, fmt.Errorf("opening the settings: %w", err)
 	}
-	if _, err := kv.PutString(ctx, key, value); err != nil {
-		return fmt.Errorf("changing %s: %w", key, err)
+	revision, err := kv.PutString(ctx, key, value)
+	if err != nil {
+		return 0, fmt.Errorf("changing %s: %w", key, err)
 	}
-	return nil
+	return revision, nil
 }
 
 // UnsetSetting takes a change back; without one it does nothing.
@@ -58,9 +66,10 @@ func (b *Bus) Settings(ctx context.Context) (map[string]string, error) {
 	return out, nil
 }
 
-// WatchSettings calls change with every setting that was changed while running: at once,
-// and after each further change, until ctx is done or again is closed (nil).
-func (b *Bus) WatchSettings(ctx context.Context, again <-chan struct{}, change func(map[string]string)) error {
+// WatchSettings calls change with every setting that was changed while running, and the
+// number of the newest change: at once, and after each further change, until ctx is done
+// or again is closed (nil).
+func (b *Bus) WatchSettings(ctx context.Context, again <-chan struct{}, change func(settings map[string]string, revision uint64)) error {
 	kv, err := b.js.KeyValue(ctx, BucketConfig)
 	if err != nil {
 		return fmt.Errorf("opening the settings: %w", err)
@@ -70,7 +79,7 @@ func (b *Bus) WatchSettings(ctx context.Context, again <-chan struct{}, change f
 		return fmt.Errorf("watching the settings: %w", err)
 	}
 	defer func() { _ = w.Stop() }()
-	settings, complete := map[string]string{}, false
+	settings, revision, complete := map[string]string{}, uint64(0), false
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,8 +97,11 @@ func (b *Bus) WatchSettings(ctx context.Context, again <-chan struct{}, change f
 			default:
 				delete(settings, e.Key())
 			}
+			if e != nil {
+				revision = max(revision, e.Revision())
+			}
 			if complete {
-				change(settings)
+				change(maps.Clone(settings), revision)
 			}
 		}
 	}

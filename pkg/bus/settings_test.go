@@ -3,6 +3,8 @@ package bus_test
 import (
 	"context"
 	"maps"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,11 +18,11 @@ func TestSettings(t *testing.T) {
 	seen := make(chan map[string]string, 8)
 	watched, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	if err := b.SetSetting(ctx, "stt.model", "a"); err != nil {
+	if _, err := b.SetSetting(ctx, "stt.model", "a"); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		done <- b.WatchSettings(watched, b.Reconnected(), func(m map[string]string) { seen <- maps.Clone(m) })
+		done <- b.WatchSettings(watched, b.Reconnected(), func(m map[string]string, _ uint64) { seen <- m })
 	}()
 	expect := func(want map[string]string) {
 		t.Helper()
@@ -34,7 +36,7 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	expect(map[string]string{"stt.model": "a"})
-	if err := b.SetSetting(ctx, "stt.threads", "2"); err != nil {
+	if _, err := b.SetSetting(ctx, "stt.threads", "2"); err != nil {
 		t.Fatal(err)
 	}
 	expect(map[string]string{"stt.model": "a", "stt.threads": "2"})
@@ -50,5 +52,31 @@ func TestSettings(t *testing.T) {
 	stop()
 	if err := <-done; err == nil {
 		t.Error("the watch ended without a reason")
+	}
+}
+
+func TestExclusive(t *testing.T) {
+	b := testkit.Bus(t, nil)
+	var inside, together, runs atomic.Int32
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			err := b.Exclusive(t.Context(), "key", "holder", func(context.Context) error {
+				if inside.Add(1) > 1 {
+					together.Add(1)
+				}
+				time.Sleep(30 * time.Millisecond)
+				inside.Add(-1)
+				runs.Add(1)
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if runs.Load() != 4 || together.Load() > 0 {
+		t.Errorf("%d runs, %d at the same time", runs.Load(), together.Load())
 	}
 }

@@ -63,6 +63,14 @@ type Model struct {
 	Tensors int
 }
 
+// Memory is what one loaded copy takes at most, in bytes: the weights, and for caches and
+// work between them a bound that fits what was measured from tiny to base and what
+// whisper.cpp's README states up to large.
+func (m *Model) Memory() int64 {
+	state := int64(m.Header.AudioState)
+	return m.Size + 120<<20 + 540*state*state
+}
+
 // Check reads the structure of the file at path, not its weights.
 func Check(path string) (*Model, error) {
 	st, err := os.Stat(path)

@@ -151,24 +151,33 @@ func Check(root string, f File) error {
 
 // Verify checks a file's size and SHA-256.
 func Verify(path string, size int64, sum string) error {
-	f, err := os.Open(path)
+	st, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("%w: run `make deps`", err)
-	}
-	defer func() { _ = f.Close() }()
-	st, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("checking %s: %w", path, err)
 	}
 	if st.Size() != size {
 		return fmt.Errorf("%s %w: expected %d bytes, found %d: run `make deps`", path, ErrSum, size, st.Size())
 	}
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return fmt.Errorf("checking %s: %w", path, err)
+	found, err := Sum(path)
+	if err != nil {
+		return err
 	}
-	if found := hex.EncodeToString(h.Sum(nil)); found != sum {
+	if found != sum {
 		return fmt.Errorf("%s %w: expected SHA-256 %s, found %s: run `make deps`", path, ErrSum, sum, found)
 	}
 	return nil
+}
+
+// Sum returns a file's SHA-256 in hexadecimal.
+func Sum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("checking: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("checking %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -20,6 +20,8 @@ import (
 const (
 	// Name is the catalogue's name of the model.
 	Name = "moonshine-tiny-en"
+	// Version of the package that the model comes in.
+	Version = "0.1.29"
 
 	bos, eos = 1, 2
 	heads    = 8
@@ -66,7 +68,7 @@ func New(threads int) (*Engine, error) {
 
 // Info names the engine.
 func (e *Engine) Info() transcriber.Info {
-	return transcriber.Info{Engine: "moonshine", Model: Name, Version: "0.1.29"}
+	return transcriber.Info{Engine: "moonshine", Model: Name, Version: Version}
 }
 
 // Close frees the model.

@@ -77,25 +77,7 @@ func New(cfg Config) (*Engine, error) {
 
 // Info names the engine.
 func (e *Engine) Info() transcriber.Info {
-	return transcriber.Info{Engine: "whisper", Model: e.cfg.Name, Version: Version()}
-}
-
-// Version is that of the library.
-func Version() string { return C.GoString(C.whisper_version()) }
-
-// Features lists the CPU features that the library was built to use, for example AVX2.
-func Features() []string {
-	var out []string
-	for part := range strings.SplitSeq(whisper.Whisper_print_system_info(), "|") {
-		name, value, ok := strings.Cut(part, "=")
-		if i := strings.LastIndex(name, ":"); i >= 0 {
-			name = name[i+1:]
-		}
-		if ok && strings.TrimSpace(value) == "1" {
-			out = append(out, strings.TrimSpace(name))
-		}
-	}
-	return out
+	return transcriber.Info{Engine: "whisper", Model: e.cfg.Name, Version: Version(), Prompted: true}
 }
 
 // Close frees the model.

@@ -1,0 +1,189 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/service"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/stt/internal/transcriber"
+)
+
+// reloadLease is held while a process changes its workers' model, so that never two do.
+const reloadLease = "stt-reload"
+
+// crew is the workers of this process, each with a copy of the model.
+type crew struct {
+	rt      *service.Runtime
+	workers []*transcriber.Worker
+
+	mu       sync.Mutex
+	settings config.STT // as loaded
+	engines  []transcriber.Engine
+}
+
+func newCrew(rt *service.Runtime) (*crew, error) {
+	c := &crew{rt: rt, settings: rt.Config.STT}
+	copies := rt.Config.Resilience.Bulkhead.MaxConcurrent
+	for range copies {
+		p, e, err := withFallback(rt.Config.STT, copies)
+		if err == nil {
+			c.engines = append(c.engines, e)
+			err = warmUp(context.Background(), e, p.job)
+		}
+		if err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+		c.workers = append(c.workers, transcriber.New(rt, e, p.job))
+		c.loaded(p, e)
+	}
+	return c, nil
+}
+
+// loaded says what is in use now.
+func (c *crew) loaded(p plan, e transcriber.Engine) {
+	info := e.Info()
+	c.rt.Log.Info("model loaded", "engine", info.Engine, "model", info.Model, "version", info.Version, "dtype", p.model.Dtype,
+		"path", p.model.Path, "chosen_by", p.why, "threads", p.options.threads, "language", p.job.Language)
+	c.rt.Metrics.STTInfo.Reset()
+	c.rt.Metrics.STTInfo.WithLabelValues(info.Engine, info.Model).Set(1)
+	for key, value := range map[string]string{
+		"engine": info.Engine, "model": info.Model, "dtype": p.model.Dtype, "chosen_by": p.why, "threads": strconv.Itoa(p.options.threads),
+	} {
+		c.rt.Health.SetAttribute(key, value)
+	}
+}
+
+func (c *crew) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, e := range c.engines {
+		errs = append(errs, e.Close())
+	}
+	c.engines = nil
+	return errors.Join(errs...)
+}
+
+type change struct {
+	settings map[string]string
+	revision uint64
+}
+
+// follow takes over what `rtap config set` changes, and the configuration files after a
+// SIGHUP.
+func (c *crew) follow(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	if err := c.rt.Bus.Await(ctx); err != nil {
+		return err
+	}
+	changes := make(chan change)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { c.watch(ctx, changes) })
+	var last change
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-hup:
+			c.rt.Log.Info("reading the configuration again", "because", "SIGHUP")
+		case last = <-changes:
+		}
+		c.apply(ctx, last)
+	}
+}
+
+func (c *crew) watch(ctx context.Context, changes chan<- change) {
+	for ctx.Err() == nil {
+		err := c.rt.Bus.WatchSettings(ctx, c.rt.Bus.Reconnected(), func(settings map[string]string, revision uint64) {
+			select {
+			case changes <- change{settings, revision}:
+			case <-ctx.Done():
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			c.rt.Log.Warn("following the settings failed, trying again", "error", err)
+			pause(ctx, time.Second)
+		}
+	}
+}
+
+// apply brings the workers to the settings, or keeps everything as it is and says why.
+func (c *crew) apply(ctx context.Context, to change) {
+	cfg, err := c.rt.Reload(to.settings)
+	if err == nil && cfg.STT != c.settings {
+		from := c.settings
+		if err = c.reload(ctx, cfg.STT); err == nil {
+			c.settings = cfg.STT
+			c.rt.Emit("config", rtapv1.ServiceEvent_SEVERITY_INFO, "recogniser changed", func(e *rtapv1.ServiceEvent) {
+				e.From, e.To = describe(from), describe(cfg.STT)
+			})
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	problem := ""
+	if err != nil {
+		problem = err.Error()
+		c.rt.Log.Error("new settings are refused; everything stays as it was", "error", err)
+		c.rt.Metrics.Errors.WithLabelValues("stt", "reload").Inc()
+		c.rt.Emit("config", rtapv1.ServiceEvent_SEVERITY_ERROR, "new settings refused: "+problem, nil)
+	}
+	c.rt.Health.SetAttribute(bus.AttributeSettingsError, problem)
+	c.rt.Health.SetAttribute(bus.AttributeSettingsRevision, strconv.FormatUint(to.revision, 10))
+}
+
+func describe(s config.STT) string {
+	return fmt.Sprintf("model=%s language=%s task=%s compute_dtype=%s beam_size=%d threads=%d", s.Model, s.Language, s.Task, s.ComputeDtype, s.BeamSize, s.Threads)
+}
+
+// reload gives each worker the new model in turn: the old one serves until the new one is
+// warm, and elsewhere the others go on. The first failure leaves the rest as they are.
+func (c *crew) reload(ctx context.Context, cfg config.STT) error {
+	return c.rt.Bus.Exclusive(ctx, reloadLease, c.rt.Instance, func(ctx context.Context) error {
+		for i, w := range c.workers {
+			p, err := choose(cfg, len(c.workers))
+			if err != nil {
+				return err
+			}
+			e, err := p.load()
+			if err != nil {
+				return err
+			}
+			if err := warmUp(ctx, e, p.job); err != nil {
+				return errors.Join(err, e.Close())
+			}
+			old := w.Swap(e, p.job)
+			c.mu.Lock()
+			c.engines[i] = e
+			c.mu.Unlock()
+			c.loaded(p, e)
+			if err := old.Close(); err != nil {
+				c.rt.Log.Warn("closing the old model failed", "error", err)
+			}
+		}
+		return nil
+	})
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
