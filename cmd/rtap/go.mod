@@ -7,6 +7,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/rtap/rtap/pkg v0.0.0
 	github.com/rtap/rtap/proto v0.0.0
+	github.com/x448/float16 v0.8.4
 	google.golang.org/protobuf v1.36.12
 )
 

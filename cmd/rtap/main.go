@@ -24,7 +24,7 @@ const usage = `usage: rtap COMMAND [FLAGS]
   tap       any subject, decoded: [SUBJECT]
   devices   capture devices: [--json]
   config    show | validate
-  models    verify FILE…
+  models    list | pull NAME | verify | remove NAME | import DIR
   version
 
 Each command explains its flags with -h.
@@ -49,7 +49,7 @@ func run(ctx context.Context, env lifecycle.Env) error {
 	case "config":
 		return view.Config(env)
 	case "models":
-		return models.Run(env)
+		return models.Run(ctx, env)
 	case "devices":
 		return devices(ctx, env)
 	case "version", "--version":

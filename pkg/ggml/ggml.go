@@ -85,7 +85,7 @@ func Check(path string) (*Model, error) {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	defer func() { _ = f.Close() }()
-	r := &reader{in: bufio.NewReaderSize(f, 1<<16), file: f, size: st.Size()}
+	r := newReader(f, st.Size())
 	m := &Model{Size: st.Size()}
 	if err := r.model(m); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", path, ErrModel, err)
@@ -98,6 +98,10 @@ type reader struct {
 	file *os.File
 	size int64
 	at   int64
+}
+
+func newReader(f *os.File, size int64) *reader {
+	return &reader{in: bufio.NewReaderSize(f, 1<<16), file: f, size: size}
 }
 
 // read fills v from the next bytes.
@@ -137,7 +141,7 @@ func (r *reader) model(m *Model) error {
 	if err := r.read(&m.Header, "the header"); err != nil {
 		return err
 	}
-	if err := m.Header.check(); err != nil {
+	if err := m.Header.Validate(); err != nil {
 		return err
 	}
 	if err := r.filters(m.Header); err != nil {
@@ -149,9 +153,9 @@ func (r *reader) model(m *Model) error {
 	return r.tensors(m)
 }
 
-// check refuses numbers that no Whisper model has; the bounds are wide enough for
+// Validate refuses numbers that no Whisper model has; the bounds are wide enough for
 // fine-tuned and distilled ones.
-func (h Header) check() error {
+func (h Header) Validate() error {
 	for _, n := range []struct {
 		name     string
 		value    int32

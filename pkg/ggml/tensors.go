@@ -40,30 +40,47 @@ type tensor struct {
 	typ  int32
 }
 
+// tensorHead is what the file says before a tensor's numbers.
+type tensorHead struct {
+	name  string
+	typ   int32
+	sides []int32 // innermost first
+}
+
+// head reads the head of the file's nth tensor.
+func (r *reader) head(n int) (tensorHead, error) {
+	var head struct{ Dims, Name, Type int32 }
+	if err := r.read(&head, fmt.Sprintf("the head of tensor %d", n)); err != nil {
+		return tensorHead{}, err
+	}
+	if head.Dims < 1 || head.Dims > 4 || head.Name < 1 || head.Name > longestName {
+		return tensorHead{}, fmt.Errorf("the head of tensor %d is damaged: %d dimensions, a name of %d bytes", n, head.Dims, head.Name)
+	}
+	sides := make([]int32, head.Dims)
+	if err := r.read(&sides, "a tensor's shape"); err != nil {
+		return tensorHead{}, err
+	}
+	name := make([]byte, head.Name)
+	if err := r.read(&name, "a tensor's name"); err != nil {
+		return tensorHead{}, err
+	}
+	return tensorHead{name: string(name), typ: head.Type, sides: sides}, nil
+}
+
 // tensors compares the file's tensors with what the header calls for.
 func (r *reader) tensors(m *Model) error {
 	missing := expected(m.Header)
 	for r.at < r.size {
-		var head struct{ Dims, Name, Type int32 }
-		if err := r.read(&head, fmt.Sprintf("the head of tensor %d", m.Tensors)); err != nil {
+		t, err := r.head(m.Tensors)
+		if err != nil {
 			return err
 		}
-		if head.Dims < 1 || head.Dims > 4 || head.Name < 1 || head.Name > longestName {
-			return fmt.Errorf("the head of tensor %d is damaged: %d dimensions, a name of %d bytes", m.Tensors, head.Dims, head.Name)
-		}
-		sides := make([]int32, head.Dims)
-		if err := r.read(&sides, "a tensor's shape"); err != nil {
-			return err
-		}
-		name := make([]byte, head.Name)
-		if err := r.read(&name, "a tensor's name"); err != nil {
-			return err
-		}
-		want, ok := missing[string(name)]
+		name, sides := t.name, t.sides
+		want, ok := missing[name]
 		if !ok {
 			return fmt.Errorf("tensor %q does not belong to such a model, or comes twice", name)
 		}
-		delete(missing, string(name))
+		delete(missing, name)
 		n := int64(1)
 		for i, side := range want.dims {
 			got := int64(1)
@@ -75,14 +92,14 @@ func (r *reader) tensors(m *Model) error {
 			}
 			n *= side
 		}
-		if head.Type != want.typ {
-			return fmt.Errorf("tensor %s is of type %d, want %s", name, head.Type, types[want.typ].name)
+		if t.typ != want.typ {
+			return fmt.Errorf("tensor %s is of type %d, want %s", name, t.typ, types[want.typ].name)
 		}
-		s := types[head.Type]
+		s := types[t.typ]
 		if want.dims[0]%s.block != 0 {
 			return fmt.Errorf("tensor %s: rows of %d numbers cannot be stored as %s", name, want.dims[0], s.name)
 		}
-		if err := r.skip(n/s.block*s.bytes, "tensor "+string(name)); err != nil {
+		if err := r.skip(n/s.block*s.bytes, "tensor "+name); err != nil {
 			return err
 		}
 		m.Tensors++

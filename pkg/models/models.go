@@ -66,8 +66,7 @@ type Form struct {
 // Registry says how to make an entry's forms out of packages.
 type Registry struct {
 	Packages []Package           `yaml:"packages"`
-	Files    map[string][]string `yaml:"files"`   // file → its parts in the packages
-	Outcome  map[string]string   `yaml:"outcome"` // dtype → SHA-256 of what the conversion gives
+	Files    map[string][]string `yaml:"files"` // file → its parts in the packages
 }
 
 // Package is one package of PyPI.
@@ -84,7 +83,12 @@ type Catalogue struct {
 	Dir     string // the models folder
 	User    string // the user's file, empty when there is none
 	Entries []Entry
+
+	users []string // names of the entries in the user's file
 }
+
+// IsUsers says whether the user's file has an entry of that name.
+func (c *Catalogue) IsUsers(name string) bool { return slices.Contains(c.users, name) }
 
 type file struct {
 	Hub    string  `yaml:"hub"`
@@ -130,6 +134,7 @@ func Load() (*Catalogue, error) {
 	}
 	c.User = path
 	for _, e := range f.Models {
+		c.users = append(c.users, e.Name)
 		if i := c.index(e.Name); i >= 0 {
 			c.Entries[i] = e
 		} else {
@@ -181,6 +186,15 @@ var (
 	entryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	sum256    = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
+
+// Validate says everything that is wrong with an entry.
+func (e *Entry) Validate() error {
+	var errs []error
+	for _, p := range e.problems() {
+		errs = append(errs, errors.New(p))
+	}
+	return errors.Join(errs...)
+}
 
 func (e *Entry) problems() (out []string) {
 	bad := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }

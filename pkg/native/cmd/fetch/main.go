@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rtap/rtap/pkg/download"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/native"
-	"github.com/rtap/rtap/pkg/native/internal/download"
 	"golang.org/x/sys/unix"
 )
 

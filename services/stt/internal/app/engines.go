@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/ggml"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/models"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
@@ -23,6 +24,8 @@ type engine struct {
 	gpu func() string
 	// threads is what one of so many copies takes where stt.threads leaves it open.
 	threads func(copies int) int
+	// quantise stores weights in fewer bits; may be nil.
+	quantise ggml.Quantiser
 }
 
 type openOptions struct{ threads, beamSize int }

@@ -123,7 +123,7 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 
 // run decodes audio, of which the first heard samples are not filling.
 func (e *Engine) run(ctx context.Context, audio []float32, heard int, opts transcriber.Options, positions int) (h hearing, err error) {
-	strategy := whisper.SamplingStrategy(whisper.SAMPLING_GREEDY)
+	strategy := whisper.SAMPLING_GREEDY
 	if e.cfg.BeamSize > 1 {
 		strategy = whisper.SAMPLING_BEAM_SEARCH
 	}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rtap/rtap/pkg/native/internal/download"
+	"github.com/rtap/rtap/pkg/download"
 )
 
 var content = bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
