@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/pkg/wire"
@@ -50,32 +48,12 @@ func (o *overview) run(ctx context.Context) error {
 }
 
 func (o *overview) ask(ctx context.Context) {
-	conn := o.rt.Bus.Conn()
-	inbox := conn.NewRespInbox()
-	answers := make(chan *nats.Msg, 128)
-	sub, err := conn.ChanSubscribe(inbox, answers)
+	seen, err := o.rt.Bus.Statuses(ctx, askFor)
 	if err != nil {
-		return
+		o.rt.Log.Debug("asking for statuses failed", "error", err)
 	}
-	defer func() { _ = sub.Unsubscribe() }()
-	var seen []*rtapv1.ServiceStatus
-	if conn.PublishRequest(bus.ControlStatus, inbox, nil) == nil {
-		timeout := time.NewTimer(askFor)
-		defer timeout.Stop()
-	collect:
-		for {
-			select {
-			case m := <-answers:
-				s := &rtapv1.ServiceStatus{}
-				if wire.UnmarshalJSON(m.Data, s) == nil && s.GetService() != "" {
-					seen = append(seen, s)
-				}
-			case <-timeout.C:
-				break collect
-			case <-ctx.Done():
-				return
-			}
-		}
+	if ctx.Err() != nil {
+		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
