@@ -29,16 +29,21 @@ func (b *Bus) SetSetting(ctx context.Context, key, value string) (uint64, error)
 	return revision, nil
 }
 
-// UnsetSetting takes a change back; without one it does nothing.
-func (b *Bus) UnsetSetting(ctx context.Context, key string) error {
+// UnsetSetting takes a change back and returns the number of that change.
+func (b *Bus) UnsetSetting(ctx context.Context, key string) (uint64, error) {
 	kv, err := b.js.KeyValue(ctx, BucketConfig)
 	if err != nil {
-		return fmt.Errorf("opening the settings: %w", err)
+		return 0, fmt.Errorf("opening the settings: %w", err)
 	}
-	if err := kv.Delete(ctx, key); err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
-		return fmt.Errorf("taking %s back: %w", key, err)
+	if err := kv.Delete(ctx, key); err != nil {
+		return 0, fmt.Errorf("taking %s back: %w", key, err)
 	}
-	return nil
+	// The deletion is a message of its own; only its stream tells its number.
+	s, err := b.js.Stream(ctx, "KV_"+BucketConfig)
+	if err != nil {
+		return 0, fmt.Errorf("taking %s back: %w", key, err)
+	}
+	return s.CachedInfo().State.LastSeq, nil
 }
 
 // Settings returns every setting that was changed while running.

@@ -41,7 +41,7 @@ func TestSettings(t *testing.T) {
 	}
 	expect(map[string]string{"stt.model": "a", "stt.threads": "2"})
 	for _, key := range []string{"stt.model", "stt.language"} {
-		if err := b.UnsetSetting(ctx, key); err != nil {
+		if _, err := b.UnsetSetting(ctx, key); err != nil {
 			t.Errorf("unset %s: %v", key, err)
 		}
 	}

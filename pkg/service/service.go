@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go/micro"
@@ -93,6 +95,8 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 	if err != nil {
 		return nil, lifecycle.Usage(err)
 	}
+	// It asks for the configuration to be read again; who has nothing to change stays.
+	signal.Ignore(syscall.SIGHUP)
 	host, _ := os.Hostname()
 	r := &Runtime{
 		flags: f, environ: env.Environ,

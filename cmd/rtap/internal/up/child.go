@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"sync"
 	"syscall"
@@ -25,6 +27,48 @@ type child struct {
 	stop    time.Duration
 	// mayEnd: exit code 0 is the end of its work, not a death.
 	mayEnd bool
+	// reloads: a SIGHUP makes it read its configuration again.
+	reloads bool
+
+	mu      sync.Mutex
+	process *os.Process // nil while there is none
+}
+
+// signal passes s on to the process, if there is one.
+func (c *child) signal(s os.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.process != nil {
+		_ = c.process.Signal(s) // it may just have ended
+	}
+}
+
+// passHangups passes SIGHUP on to the children that reload. On a terminal the signal
+// means that the terminal is gone, and ends the program as ever.
+func passHangups(ctx context.Context, children []*child) error {
+	hup := make(chan os.Signal, 1)
+	if st, err := os.Stdin.Stat(); err != nil || st.Mode()&os.ModeCharDevice == 0 || isNull(st) {
+		signal.Notify(hup, syscall.SIGHUP)
+		defer signal.Stop(hup)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-hup:
+			for _, c := range children {
+				if c.reloads {
+					c.signal(syscall.SIGHUP)
+				}
+			}
+		}
+	}
+}
+
+// isNull tells /dev/null, the input of a service, from a terminal.
+func isNull(st os.FileInfo) bool {
+	null, err := os.Stat(os.DevNull)
+	return err == nil && os.SameFile(st, null)
 }
 
 // run starts the process again with growing pauses until ctx is done, it ends its work,
@@ -65,7 +109,17 @@ func (c *child) once(ctx context.Context) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = c.stop
-	return cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.process = cmd.Process
+	c.mu.Unlock()
+	err := cmd.Wait()
+	c.mu.Lock()
+	c.process = nil
+	c.mu.Unlock()
+	return err
 }
 
 // lines passes whole lines on, so that processes do not mix theirs.

@@ -122,6 +122,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 			return err
 		}})
 	}
+	g.Add(lifecycle.Part{Name: "hangups", Run: func(ctx context.Context) error { return passHangups(ctx, children) }})
 	g.Add(lifecycle.Part{Name: "printer", Run: func(ctx context.Context) error {
 		if err := b.Await(ctx); err != nil {
 			return err
@@ -169,7 +170,7 @@ func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) 
 	// Several pipelines or workers on one host must not fight over private ports.
 	add("egress", "egress")
 	for n := range o.stt {
-		add(fmt.Sprintf("stt %d", n+1), "stt", "--set", "http.stt=127.0.0.1:0")
+		add(fmt.Sprintf("stt %d", n+1), "stt", "--set", "http.stt=127.0.0.1:0").reloads = true
 	}
 	add("vad", "vad", "--set", "http.vad=127.0.0.1:0")
 	var sources []string

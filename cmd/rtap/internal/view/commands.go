@@ -4,11 +4,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/pkg/wire"
@@ -34,9 +36,15 @@ func connect(ctx context.Context, env lifecycle.Env, name string, more func(*fla
 	if *url != "" {
 		cfg.NATS.URL = *url
 	}
-	b, err = bus.Connect(cfg.Config, "rtap-"+name, slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	b, stop, err = Connect(ctx, cfg.Config, name, env.Stderr)
+	return b, fs.Args(), stop, err
+}
+
+// Connect gives a bus that is ready and runs until stop is called.
+func Connect(ctx context.Context, cfg *config.Config, name string, stderr io.Writer) (b *bus.Bus, stop func(), err error) {
+	b, err = bus.Connect(cfg, "rtap-"+name, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -44,9 +52,9 @@ func connect(ctx context.Context, env lifecycle.Env, name string, more func(*fla
 	stop = func() { cancel(); <-done; b.Conn().Close() }
 	if err := b.Await(ctx); err != nil {
 		stop()
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	return b, fs.Args(), stop, nil
+	return b, stop, nil
 }
 
 // Tail prints transcripts as they come.
@@ -136,34 +144,4 @@ func decode(m *nats.Msg) string {
 		return err.Error()
 	}
 	return string(raw) + samples
-}
-
-// Config shows or validates the effective configuration.
-func Config(env lifecycle.Env) error {
-	command := ""
-	if len(env.Args) > 0 {
-		command, env.Args = env.Args[0], env.Args[1:]
-	}
-	fs := flag.NewFlagSet("rtap config "+command, flag.ContinueOnError)
-	fs.SetOutput(env.Stderr)
-	var f service.Flags
-	f.Register(fs)
-	if err := fs.Parse(env.Args); err != nil {
-		return lifecycle.Usage(err)
-	}
-	if command != "show" && command != "validate" {
-		return lifecycle.Usage(fmt.Errorf("rtap config %q: want show or validate", command))
-	}
-	l, err := f.Load(env.Environ)
-	if err != nil {
-		return err
-	}
-	if command == "validate" {
-		fmt.Fprintf(env.Stdout, "the configuration is valid (files: %s)\n", strings.Join(l.Files(), ", "))
-		return nil
-	}
-	for _, s := range l.Settings() {
-		fmt.Fprintf(env.Stdout, "%-36s %-28s # %s\n", s.Key, s.Value, s.Origin)
-	}
-	return nil
 }
