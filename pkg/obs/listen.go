@@ -30,31 +30,34 @@ func ListenError(err error, addr, key string) error {
 		return lifecycle.Usage(fmt.Errorf("listening on %s (set by %s): %w", addr, key, err))
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	return lifecycle.Usage(fmt.Errorf("port %s is in use%s: free it, or set another with %s", port, holder(port), key))
+	by := ""
+	if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+		if name, pid, ok := Holder(uint16(n)); ok {
+			by = fmt.Sprintf(" by %s (process %d)", name, pid)
+		}
+	}
+	return lifecycle.Usage(fmt.Errorf("port %s is in use%s: free it, or set another with %s", port, by, key))
 }
 
-// holder names the process that listens on a TCP port, where /proc shows it.
-func holder(port string) string {
-	want, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return ""
-	}
+// Holder finds the process that listens on a TCP port; false where /proc does not show it,
+// as for another user's process or one outside the container.
+func Holder(port uint16) (name string, pid int, ok bool) {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
-		return ""
+		return "", 0, false
 	}
 	inodes := map[string]bool{}
 	v4, _ := fs.NetTCP()  //nolint:staticcheck // netlink would be one more dependency for one message
 	v6, _ := fs.NetTCP6() //nolint:staticcheck // see above
 	const listening = 10
 	for _, line := range append(v4, v6...) {
-		if line.St == listening && line.LocalPort == want {
+		if line.St == listening && line.LocalPort == uint64(port) {
 			inodes["socket:["+strconv.FormatUint(line.Inode, 10)+"]"] = true
 		}
 	}
 	procs, err := fs.AllProcs()
 	if err != nil || len(inodes) == 0 {
-		return ""
+		return "", 0, false
 	}
 	for _, p := range procs {
 		targets, err := p.FileDescriptorTargets()
@@ -64,9 +67,9 @@ func holder(port string) string {
 		for _, target := range targets {
 			if inodes[target] {
 				name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID))
-				return fmt.Sprintf(" by %s (process %d)", strings.TrimSpace(string(name)), p.PID)
+				return strings.TrimSpace(string(name)), p.PID, true
 			}
 		}
 	}
-	return ""
+	return "", 0, false
 }

@@ -127,11 +127,16 @@ func withFallback(cfg config.STT, copies int) (plan, transcriber.Engine, error) 
 	if cfg.FallbackModel == "" {
 		return plan{}, nil, err
 	}
-	cfg.Model, cfg.ComputeDtype, cfg.FallbackModel = cfg.FallbackModel, "auto", ""
-	p, e, fallbackErr := withFallback(cfg, copies)
+	p, e, fallbackErr := withFallback(asFallback(cfg), copies)
 	if fallbackErr != nil {
 		return plan{}, nil, fmt.Errorf("%w; and stt.fallback_model: %w", err, fallbackErr)
 	}
 	p.why = "fallback: " + err.Error()
 	return p, e, nil
+}
+
+// asFallback asks for stt.fallback_model in whatever form is there.
+func asFallback(cfg config.STT) config.STT {
+	cfg.Model, cfg.ComputeDtype, cfg.FallbackModel = cfg.FallbackModel, "auto", ""
+	return cfg
 }

@@ -1,0 +1,219 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/machine"
+)
+
+// Bus are the facts about the NATS server at nats.url.
+type Bus struct {
+	URL      string
+	Local    bool  // the server is on this host
+	Err      error // why there is no connection
+	Version  string
+	Cluster  string // "" for a single server
+	Servers  int    // that the client knows of
+	Replicas int    // nats.replicas
+	// JetStream says why it cannot be used.
+	JetStream           error
+	Limit, Stored, Free int64 // bytes: of this account on disk (-1: none), and of the volume
+	Present, Missing    []string
+	Differ              []string // streams with other replicas than configured
+}
+
+// least is the oldest server without known holes.
+const least = "2.14.3"
+
+func (s *Site) nats(ctx context.Context) []Finding {
+	cfg := s.Config.NATS
+	b := Bus{URL: cfg.URL, Local: local(cfg.URL), Replicas: cfg.Replicas, Limit: -1}
+	conn, err := connect(cfg)
+	if err != nil {
+		b.Err = err
+		return b.Findings()
+	}
+	defer conn.Close()
+	b.Version, b.Cluster, b.Servers = conn.ConnectedServerVersion(), conn.ConnectedClusterName(), len(conn.Servers())
+	if b.Local {
+		b.Free, _ = machine.FreeDisk(s.DataDir)
+	}
+	b.jetStream(ctx, conn)
+	return b.Findings()
+}
+
+func connect(cfg config.NATS) (*nats.Conn, error) {
+	opts := []nats.Option{nats.Name("rtap-doctor"), nats.Timeout(2 * time.Second), nats.NoReconnect()}
+	if cfg.Credentials != "" {
+		if _, err := os.Stat(cfg.Credentials); err != nil {
+			return nil, fmt.Errorf("nats.credentials: %w", err)
+		}
+		opts = append(opts, nats.UserCredentials(cfg.Credentials))
+	}
+	if cfg.User != "" {
+		opts = append(opts, nats.UserInfo(cfg.User, cfg.Password))
+	}
+	return nats.Connect(cfg.URL, opts...)
+}
+
+// local says whether every server of a list of URLs is on this host.
+func local(list string) bool {
+	for one := range strings.SplitSeq(list, ",") {
+		one = strings.TrimSpace(one)
+		if !strings.Contains(one, "://") {
+			one = "nats://" + one
+		}
+		u, err := url.Parse(one)
+		if err != nil {
+			return false
+		}
+		ip := net.ParseIP(u.Hostname())
+		if u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *Bus) jetStream(ctx context.Context, conn *nats.Conn) {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		b.JetStream = err
+		return
+	}
+	info, err := js.AccountInfo(ctx)
+	if err != nil {
+		b.JetStream = err
+		return
+	}
+	b.Limit, b.Stored = info.Limits.MaxStore, int64(info.Store)
+	names := []string{bus.StreamAudio, bus.StreamIngest, bus.StreamDrafts, bus.StreamJobs, bus.StreamResults, bus.StreamTranscripts, bus.StreamDead, bus.StreamEvents}
+	for _, bucket := range []string{bus.BucketLeases, bus.BucketCheckpoints, bus.BucketConfig} {
+		names = append(names, "KV_"+bucket)
+	}
+	for _, name := range names {
+		stream, err := js.Stream(ctx, name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			b.Missing = append(b.Missing, name)
+		case err != nil:
+			b.JetStream = fmt.Errorf("looking at stream %s: %w", name, err)
+			return
+		default:
+			b.Present = append(b.Present, name)
+			if have := stream.CachedInfo().Config.Replicas; have != b.Replicas {
+				b.Differ = append(b.Differ, fmt.Sprintf("%s (%d)", name, have))
+			}
+		}
+	}
+}
+
+// Findings judges the facts.
+func (b Bus) Findings() []Finding {
+	if b.Err != nil {
+		f := b.unreachable()
+		if f.Status == Info && b.Replicas > 1 {
+			return []Finding{f, b.replicas()}
+		}
+		return []Finding{f}
+	}
+	out := []Finding{b.server()}
+	if f := b.replicas(); f.Status != OK {
+		out = append(out, f)
+	}
+	switch {
+	case errors.Is(b.JetStream, jetstream.ErrJetStreamNotEnabled), errors.Is(b.JetStream, jetstream.ErrJetStreamNotEnabledForAccount):
+		return append(out, Finding{"jetstream", Fail, b.JetStream.Error(), "start nats-server with --jetstream and --store_dir, or turn it on for this account"})
+	case b.JetStream != nil:
+		return append(out, Finding{"jetstream", Fail, b.JetStream.Error(), "look at the server's log and at what this user may do"})
+	}
+	return append(out, b.storage(), b.streams())
+}
+
+func (b Bus) unreachable() Finding {
+	const name = "nats"
+	detail := fmt.Sprintf("%s: %v", b.URL, b.Err)
+	switch {
+	case errors.Is(b.Err, nats.ErrAuthorization), errors.Is(b.Err, nats.ErrAuthExpired), errors.Is(b.Err, nats.ErrAuthRevoked):
+		return Finding{name, Fail, detail, "set nats.user and nats.password, or nats.credentials, to what the server expects"}
+	case errors.Is(b.Err, os.ErrNotExist):
+		return Finding{name, Fail, detail, "set nats.credentials to a file that is there, or to nothing"}
+	case b.Local && (errors.Is(b.Err, nats.ErrNoServers) || errors.Is(b.Err, nats.ErrTimeout)):
+		return Finding{name, Info, "no server at " + b.URL + "; `rtap up` starts its own", ""}
+	}
+	return Finding{name, Fail, detail, "start the server, look at nats.url and at firewalls between here and there"}
+}
+
+func (b Bus) server() Finding {
+	if older(b.Version, least) {
+		return Finding{"nats", Fail, fmt.Sprintf("%s runs version %s, which has known holes", b.URL, b.Version), "update nats-server to " + least + " or later"}
+	}
+	return Finding{"nats", OK, fmt.Sprintf("%s answers, version %s", b.URL, b.Version), ""}
+}
+
+// older compares versions of three numbers.
+func older(version, than string) bool {
+	a, b := numbers(version), numbers(than)
+	for i := range a {
+		if a[i] != b[i] {
+			return a[i] < b[i]
+		}
+	}
+	return false
+}
+
+func numbers(version string) (out [3]int) {
+	version, _, _ = strings.Cut(strings.TrimPrefix(version, "v"), "-")
+	for i, part := range strings.SplitN(version, ".", 3) {
+		out[i], _ = strconv.Atoi(part)
+	}
+	return out
+}
+
+func (b Bus) replicas() Finding {
+	const name = "replicas"
+	switch {
+	case b.Replicas > 1 && b.Cluster == "":
+		return Finding{name, Fail, fmt.Sprintf("nats.replicas is %d, but the server stands alone", b.Replicas), "set nats.replicas to 1, or nats.url to a cluster"}
+	case b.Replicas > b.Servers && b.Cluster != "":
+		return Finding{name, Warn, fmt.Sprintf("nats.replicas is %d, but the cluster %s shows %d servers", b.Replicas, b.Cluster, b.Servers), "start the others, or set nats.replicas to no more than there are"}
+	case len(b.Differ) > 0:
+		return Finding{name, Warn, fmt.Sprintf("nats.replicas is %d, but there are streams with another number: %s", b.Replicas, strings.Join(b.Differ, ", ")), "start one of RTAP's processes with this configuration: it changes them"}
+	}
+	return Finding{name, OK, strconv.Itoa(b.Replicas), ""}
+}
+
+func (b Bus) storage() Finding {
+	f := Finding{"jetstream", OK, fmt.Sprintf("holds %d MB of this account", b.Stored>>20), ""}
+	if b.Limit >= 0 {
+		f.Detail += fmt.Sprintf("; its limit is %d MB", b.Limit>>20)
+	}
+	if b.Limit >= 0 && b.Local && b.Free > 0 && b.Limit-b.Stored > b.Free {
+		f.Status = Warn
+		f.Detail += fmt.Sprintf(", but the disk has only %d MB left", b.Free>>20)
+		f.Advice = "lower max_file_store (nats.embedded.max_storage_mb) or free some space; after a full disk JetStream accepts nothing until it is started again"
+	}
+	return f
+}
+
+func (b Bus) streams() Finding {
+	switch {
+	case len(b.Missing) == 0:
+		return Finding{"streams", OK, fmt.Sprintf("all %d are there", len(b.Present)), ""}
+	case len(b.Present) == 0:
+		return Finding{"streams", Info, "none yet; the first process that starts makes them", ""}
+	}
+	return Finding{"streams", Warn, list(b.Missing, "is", "are") + " missing", "start or restart one of RTAP's processes: it makes what is missing"}
+}
