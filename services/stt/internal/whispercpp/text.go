@@ -25,6 +25,9 @@ const (
 	minConfidence = 0.35
 	// A text that the model doubts and whose audio it takes for no speech is invented.
 	maxNoSpeech, doubtful = 0.6, 0.6
+	// secondChance is the confidence that a second hearing of an uncertain text must have:
+	// short speech gets above it with all the context, noise does not.
+	secondChance = 0.45
 )
 
 // unspaced languages write no spaces: every character or two is a word of its own.
@@ -95,6 +98,12 @@ func order(words []transcriber.Word, heard int) {
 		w.End = min(max(w.End, w.Start+1), heard)
 		last = w.End
 	}
+}
+
+// doubtful says whether a text deserves a second hearing at full context: the small one
+// makes the decoder lose its place, stop in mid-word, or doubt what is short.
+func (h hearing) doubtful(t transcriber.Transcript) bool {
+	return transcriber.Loops(h.ids) || t.Dropped == transcriber.DropUncertain || strings.HasSuffix(t.Text, "-")
 }
 
 // transcript decides what of a hearing is speech.

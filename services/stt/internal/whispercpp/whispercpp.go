@@ -107,18 +107,23 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	if err != nil {
 		return none, err
 	}
-	if transcriber.Loops(h.ids) {
-		// Once more with all the room there is, and without what may have led it astray.
-		opts.Prompt = ""
-		if h, err = e.run(ctx, audio, heard, opts, e.audioCtx); err != nil {
-			return none, err
-		}
-		if transcriber.Loops(h.ids) {
-			none.Dropped = transcriber.DropRepetition
-			return none, nil
-		}
+	t := h.transcript()
+	if !h.doubtful(t) {
+		return t, nil
 	}
-	return h.transcript(), nil
+	// Once more with all the room there is, and without what may have led it astray.
+	opts.Prompt = ""
+	if h, err = e.run(ctx, audio, heard, opts, e.audioCtx); err != nil {
+		return none, err
+	}
+	again := h.transcript()
+	switch {
+	case transcriber.Loops(h.ids):
+		again = transcriber.Transcript{Language: h.language, Dropped: transcriber.DropRepetition}
+	case t.Dropped == transcriber.DropUncertain && again.Confidence < secondChance:
+		again = t
+	}
+	return again, nil
 }
 
 // run decodes audio, of which the first heard samples are not filling.

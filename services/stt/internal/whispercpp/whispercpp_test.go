@@ -73,6 +73,17 @@ func TestSpeech(t *testing.T) {
 	}
 }
 
+// TestShortPhrase hears two words between pauses, which a small context makes unsure of.
+func TestShortPhrase(t *testing.T) {
+	pcm := testkit.PCM(t, "jfk.wav")[48640:74752]
+	for name, path := range map[string]string{"tiny.en": testkit.TinyEN(t), "base": testkit.Base(t)} {
+		got, err := open(t, path, 1).Transcribe(t.Context(), pcm, transcriber.Options{Language: "en", Prompt: "And so my fellow Americans."})
+		if errs, _ := wer.Errors("ask not", got.Text); err != nil || errs > 0 {
+			t.Errorf("%s: %q (%s, %.2f), %v", name, got.Text, got.Dropped, got.Confidence, err)
+		}
+	}
+}
+
 // TestEveryLength cuts speech at many lengths: the context rule must not make it loop.
 func TestEveryLength(t *testing.T) {
 	e := open(t, testkit.TinyEN(t), 1)
