@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -69,6 +70,9 @@ func Code(err error) int {
 // Main runs app until it returns, SIGINT or SIGTERM arrives, and gives the exit code.
 // A second signal ends the process at once.
 func Main(service, version string, run App) int {
+	// A panic or a fault in C code would end the process with exit code 2, as wrong usage
+	// does, and would not be tried again; so it ends by SIGABRT.
+	debug.SetTraceback("crash")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +16,29 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// panicking makes the test binary a program that panics.
+const panicking = "RTAP_TEST_PANIC"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(panicking) != "" {
+		os.Exit(lifecycle.Main("test", "v", func(context.Context, lifecycle.Env) error { panic("on purpose") }))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// TestPanicIsNoUsage: who restarts processes must tell a crash from wrong arguments.
+func TestPanicIsNoUsage(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), panicking+"=1")
+	out, err := cmd.CombinedOutput()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); err == nil || !ok || status.Signal() != syscall.SIGABRT {
+		t.Errorf("ended with %v: %s", err, out)
+	}
+}
 
 func TestGroupStopsInReverse(t *testing.T) {
 	var order []string
