@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/rtap/rtap/pkg/native"
+	"github.com/rtap/rtap/pkg/onnx/edit"
 )
 
 func extract(archive string, want native.File, dest string) error {
@@ -130,6 +131,8 @@ func transform(how string, data []byte) ([]byte, error) {
 			return nil, errors.New("the vocabulary is not where it was")
 		}
 		return base64.StdEncoding.DecodeString(string(m[1]))
+	case "moonshine-decoder":
+		return edit.MoonshineDecoder(data)
 	default:
 		return nil, fmt.Errorf("unknown transform %q", how)
 	}

@@ -1,16 +1,16 @@
 // Package moonshine runs Moonshine tiny (English, quantised) in ONNX Runtime.
 //
-// The encoder reads raw audio; the decoder is one graph with two branches: the first
-// pass fills the key/value caches, every later one takes a single token and the caches.
+// The encoder reads raw audio; the decoder is one graph with two branches: the first pass
+// takes any number of tokens and fills the key/value caches, every later one takes a single
+// token and the caches. Forcing tokens through the first pass is how a segment is decoded
+// in the context of what was said before it.
 package moonshine
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strings"
 
 	"github.com/rtap/rtap/pkg/onnx"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
@@ -24,8 +24,6 @@ const (
 	Version = "0.1.29"
 
 	bos, eos = 1, 2
-	heads    = 8
-	headSize = 36
 	// minSamples is the least audio the encoder's convolutions accept, with a margin.
 	minSamples = 1600
 	maxSamples = 30 * transcriber.SampleRateHz
@@ -38,9 +36,9 @@ const minConfidence = 0.35
 
 // Engine is a loaded model. One Transcribe at a time.
 type Engine struct {
-	encoder, decoder *onnx.Model
-	vocabulary       []string
-	pastOf           []int // for each decoder input: index of the output that feeds it, or -1
+	encoder    *onnx.Model
+	decoder    *decoder
+	vocabulary []string
 }
 
 // New loads the pinned model; threads are those of one inference.
@@ -49,77 +47,92 @@ func New(threads int) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := onnx.Options{Threads: threads, Config: map[string]string{
-		// Fold the quantised embedding once instead of at every token.
-		"session.disable_quant_qdq": "1",
-	}}
 	e := &Engine{vocabulary: vocabulary}
+	opts := onnx.Options{Threads: threads}
 	if e.encoder, err = onnx.Open(Name+"/encoder", opts); err != nil {
 		return nil, err
 	}
-	if e.decoder, err = onnx.Open(Name+"/decoder", opts); err != nil {
+	model, err := onnx.Open(Name+"/decoder", opts)
+	if err != nil {
 		return nil, errors.Join(err, e.encoder.Close())
 	}
-	for _, in := range e.decoder.Inputs {
-		e.pastOf = append(e.pastOf, slices.Index(e.decoder.Outputs, strings.Replace(in, "past_key_values", "present", 1)))
+	if e.decoder, err = newDecoder(model); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
 
 // Info names the engine.
 func (e *Engine) Info() transcriber.Info {
-	return transcriber.Info{Engine: "moonshine", Model: Name, Version: Version}
+	return transcriber.Info{Engine: "moonshine", Model: Name, Version: Version, Prefixed: true}
 }
 
 // Close frees the model.
-func (e *Engine) Close() error { return errors.Join(e.encoder.Close(), e.decoder.Close()) }
+func (e *Engine) Close() error { return errors.Join(e.encoder.Close(), e.decoder.close()) }
 
 // Transcribe implements transcriber.Engine.
-func (e *Engine) Transcribe(ctx context.Context, pcm []float32, _ transcriber.Options) (transcriber.Transcript, error) {
-	none := transcriber.Transcript{Language: "en"}
+func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber.Options) (transcriber.Transcript, error) {
 	if len(pcm) == 0 {
-		none.Dropped = transcriber.DropNoAudio
-		return none, nil
+		return dropped(transcriber.DropNoAudio), nil
 	}
 	audio, peak := transcriber.Clean(pcm, minSamples, maxSamples)
 	if peak < transcriber.SilencePeak {
-		none.Dropped = transcriber.DropSilence
-		return none, nil
+		return dropped(transcriber.DropSilence), nil
 	}
-	ids, probs, err := e.infer(ctx, audio)
+	own := audio[:min(len(audio), len(pcm))]
+	reason := ""
+	if prefix := e.prefix(opts.Context, len(own)); prefix != nil {
+		before, _ := transcriber.Clean(opts.Context.PCM, 0, maxSamples)
+		h, err := e.hear(ctx, slices.Concat(before, own), prefix, limit(own))
+		if err != nil {
+			return transcriber.Transcript{}, err
+		}
+		if reason = e.doubt(h, own); reason == "" {
+			return e.transcript(h, own), nil
+		}
+	}
+	t, err := e.alone(ctx, audio, own)
+	t.Alone = reason
+	return t, err
+}
+
+// alone decodes own without context; audio is the same, filled up to what the encoder takes.
+func (e *Engine) alone(ctx context.Context, audio, own []float32) (transcriber.Transcript, error) {
+	h, err := e.hear(ctx, audio, []int64{bos}, limit(audio))
 	if err != nil {
-		return none, err
+		return transcriber.Transcript{}, err
 	}
-	if len(ids) == 0 {
-		if tight := closer(audio[:min(len(audio), len(pcm))]); tight != nil {
-			if ids, probs, err = e.infer(ctx, tight); err != nil {
-				return none, err
+	if len(h.ids) == 0 {
+		if tight := closer(own); tight != nil {
+			if h, err = e.hear(ctx, tight, []int64{bos}, limit(tight)); err != nil {
+				return transcriber.Transcript{}, err
 			}
 		}
 	}
-	if transcriber.Repeats(ids) {
-		none.Dropped = transcriber.DropRepetition
-		return none, nil
+	return e.transcript(h, own), nil
+}
+
+// transcript makes the answer of what was heard in audio.
+func (e *Engine) transcript(h heard, audio []float32) transcriber.Transcript {
+	if transcriber.Repeats(h.ids) {
+		return dropped(transcriber.DropRepetition)
 	}
-	t := transcriber.Transcript{Language: "en", Confidence: transcriber.GeometricMean(probs)}
-	t.Words = words(e.vocabulary, ids, probs, audio[:min(len(audio), len(pcm))])
-	texts := make([]string, len(t.Words))
-	for i, w := range t.Words {
-		texts[i] = w.Text
-	}
-	t.Text = strings.Join(texts, " ")
+	t := transcriber.Transcript{Language: "en", Confidence: transcriber.GeometricMean(h.probs), Words: words(e.vocabulary, h, audio)}
+	t.Text = join(t.Words)
 	switch {
 	case t.Text == "":
-		none.Dropped = transcriber.DropSilence
-		return none, nil
+		return dropped(transcriber.DropSilence)
 	case t.Confidence < minConfidence:
-		none.Dropped = transcriber.DropUncertain
-		return none, nil
+		return dropped(transcriber.DropUncertain)
 	}
-	for _, id := range ids {
+	for _, id := range h.ids {
 		t.Tokens = append(t.Tokens, uint32(id))
 	}
-	return t, nil
+	return t
+}
+
+func dropped(reason string) transcriber.Transcript {
+	return transcriber.Transcript{Language: "en", Dropped: reason}
 }
 
 // closer cuts audio to its voiced part and a margin; nil when that changes little. A short
@@ -127,82 +140,81 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, _ transcriber.Op
 // is heard.
 func closer(audio []float32) []float32 {
 	const margin = transcriber.SampleRateHz / 10
-	from, to := voiced(audio)
-	from, to = max(0, from-margin), min(len(audio), to+margin)
+	v := voiced(audio)
+	if len(v) == 0 {
+		return nil
+	}
+	from, to := max(0, v[0]*window-margin), min(len(audio), (v[len(v)-1]+1)*window+margin)
 	if len(audio)-(to-from) < margin || to-from < minSamples {
 		return nil
 	}
 	return audio[from:to]
 }
 
-func (e *Engine) infer(ctx context.Context, audio []float32) (ids []int64, probs []float64, err error) {
+// limit is the most tokens that so much audio may give.
+func limit(audio []float32) int {
+	return int(float64(len(audio))/transcriber.SampleRateHz*tokensPerSecond) + 6
+}
+
+// heard is a text as tokens, each with its probability.
+type heard struct {
+	ids   []int64
+	probs []float64
+}
+
+// hear encodes audio and decodes it after prefix.
+func (e *Engine) hear(ctx context.Context, audio []float32, prefix []int64, limit int) (heard, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, nil, err
+		return heard{}, err
 	}
+	hidden, err := e.encode(audio)
+	if err != nil {
+		return heard{}, err
+	}
+	defer destroy(hidden)
+	return e.decode(ctx, hidden, prefix, limit)
+}
+
+// decode forces prefix through the decoder and then takes the most likely token until the
+// end token or the limit.
+func (e *Engine) decode(ctx context.Context, hidden *ort.Tensor[float32], prefix []int64, limit int) (h heard, err error) {
+	if err := ctx.Err(); err != nil {
+		return h, err
+	}
+	logits, err := e.decoder.begin(hidden, prefix)
+	for err == nil {
+		id, p := best(logits)
+		if id == eos {
+			return h, nil
+		}
+		h.ids, h.probs = append(h.ids, id), append(h.probs, p)
+		if len(h.ids) == limit || transcriber.Repeats(h.ids) {
+			return h, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return h, err
+		}
+		logits, err = e.decoder.next(id)
+	}
+	return h, err
+}
+
+// encode returns what the encoder makes of audio, [1, positions, width]; the caller
+// destroys it.
+func (e *Engine) encode(audio []float32) (*ort.Tensor[float32], error) {
 	input, err := ort.NewTensor(ort.NewShape(1, int64(len(audio))), audio)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making the audio tensor: %w", err)
+		return nil, fmt.Errorf("making the audio tensor: %w", err)
 	}
 	defer destroy(input)
-	hidden := []ort.Value{nil}
-	if err := e.encoder.Run([]ort.Value{input}, hidden); err != nil {
-		return nil, nil, fmt.Errorf("encoding audio: %w", err)
+	outputs := []ort.Value{nil}
+	if err := e.encoder.Run([]ort.Value{input}, outputs); err != nil {
+		return nil, fmt.Errorf("encoding audio: %w", err)
 	}
-	defer destroy(hidden...)
-	limit := int(float64(len(audio))/transcriber.SampleRateHz*tokensPerSecond) + 6
-	return e.decode(ctx, hidden[0], limit)
-}
-
-// decode takes the most likely token until the end token or the limit.
-func (e *Engine) decode(ctx context.Context, hidden ort.Value, limit int) (ids []int64, probs []float64, err error) {
-	d, err := newDecoding(e, hidden)
-	if err != nil {
-		return nil, nil, err
+	hidden, ok := outputs[0].(*ort.Tensor[float32])
+	if !ok {
+		destroy(outputs[0])
+		return nil, fmt.Errorf("encoding audio: the outcome is a %T", outputs[0])
 	}
-	defer d.close()
-	token := int64(bos)
-	for range limit {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		logits, err := d.step(token)
-		if err != nil {
-			return nil, nil, err
-		}
-		var p float64
-		token, p = best(logits)
-		if token == eos {
-			break
-		}
-		ids, probs = append(ids, token), append(probs, p)
-		if transcriber.Repeats(ids) {
-			break
-		}
-	}
-	return ids, probs, nil
-}
-
-// best returns the most likely token and its probability.
-func best(logits []float32) (id int64, p float64) {
-	top := logits[0]
-	for i, x := range logits {
-		if x > top {
-			top, id = x, int64(i)
-		}
-	}
-	var sum float64
-	for _, x := range logits {
-		if d := x - top; d > -20 {
-			sum += math.Exp(float64(d))
-		}
-	}
-	return id, 1 / sum
-}
-
-func destroy(values ...ort.Value) {
-	for _, v := range values {
-		if v != nil {
-			_ = v.Destroy()
-		}
-	}
+	return hidden, nil
 }

@@ -10,7 +10,10 @@ import (
 	"github.com/rtap/rtap/pkg/wer"
 	"github.com/rtap/rtap/services/stt/internal/moonshine"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var _ transcriber.Engine = (*moonshine.Engine)(nil)
 
@@ -107,15 +110,5 @@ func TestCancelled(t *testing.T) {
 	cancel()
 	if _, err := e.Transcribe(ctx, testkit.PCM(t, "jfk.wav"), transcriber.Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func BenchmarkJFK(b *testing.B) {
-	e := open(b)
-	pcm := testkit.PCM(b, "jfk.wav")
-	for b.Loop() {
-		if _, err := e.Transcribe(b.Context(), pcm, transcriber.Options{}); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

@@ -15,6 +15,17 @@ type Options struct {
 	Prompt string
 	// Translate asks for English text whatever the language, of engines that can.
 	Translate bool
+	// Context is what was said just before, for engines that take one; nil for none.
+	Context *Context
+}
+
+// Context lets an engine hear a segment as the continuation of what came before it.
+type Context struct {
+	// PCM is the audio before the segment and contiguous with it, in the segment's form.
+	PCM []float32
+	// Tokens are those of the transcripts that are final for that audio, in order, as the
+	// same model gave them.
+	Tokens []uint32
 }
 
 // Word is one recognised word; times are samples from the start of the audio.
@@ -32,8 +43,12 @@ type Transcript struct {
 	Words      []Word
 	Confidence float64
 	Language   string
-	Tokens     []uint32
-	Dropped    string
+	// Tokens are the model's own, punctuation included, for the next segment's context.
+	Tokens  []uint32
+	Dropped string
+	// Alone is why a segment with context was decoded once more without: "empty" or
+	// "repetition"; "" when it was not.
+	Alone string
 }
 
 // Info names an engine and its model.
@@ -41,6 +56,8 @@ type Info struct {
 	Engine, Model, Version string
 	// Prompted engines make use of Options.Prompt.
 	Prompted bool
+	// Prefixed engines make use of Options.Context.
+	Prefixed bool
 }
 
 // Engine recognises speech. One call at a time.

@@ -1,0 +1,66 @@
+package moonshine
+
+import (
+	"strings"
+
+	"github.com/rtap/rtap/services/stt/internal/transcriber"
+)
+
+const (
+	// maxPrefix is the most tokens of context; ten seconds of speech have about 40.
+	maxPrefix = 200
+	// minSpeech is the least speech for which an empty answer is not believed.
+	minSpeech = 400 * transcriber.SampleRateHz / 1000
+)
+
+// Why a segment with context was decoded alone.
+const (
+	aloneEmpty      = "empty"
+	aloneRepetition = "repetition"
+)
+
+// prefix returns the tokens to force for a segment of so many samples, or nil when there is
+// no context, or none that the model can take: without tokens there is nothing that tells
+// it where the segment begins.
+func (e *Engine) prefix(c *transcriber.Context, samples int) []int64 {
+	if c == nil || len(c.PCM) == 0 || len(c.PCM)+samples > maxSamples || len(c.Tokens) > maxPrefix {
+		return nil
+	}
+	ids := []int64{bos}
+	for _, token := range c.Tokens {
+		id := int64(token)
+		if id <= eos || id >= vocabularySize {
+			return nil
+		}
+		ids = append(ids, id)
+	}
+	for len(ids) > 1 && e.endsSentence(ids[len(ids)-1]) {
+		ids = ids[:len(ids)-1]
+	}
+	if len(ids) == 1 {
+		return nil
+	}
+	return ids
+}
+
+// endsSentence says whether a token is a mark that the model sets wherever audio ends,
+// whether the sentence does or not.
+func (e *Engine) endsSentence(id int64) bool {
+	switch strings.TrimPrefix(piece(e.vocabulary, id), wordStart) {
+	case ".", "?", "!":
+		return true
+	}
+	return false
+}
+
+// doubt says why a text heard with context is not believed; "" when it is. A context that
+// does not fit its audio makes the decoder stop at once or lose its place.
+func (e *Engine) doubt(h heard, segment []float32) string {
+	switch {
+	case transcriber.Repeats(h.ids):
+		return aloneRepetition
+	case len(voiced(segment))*window >= minSpeech && join(words(e.vocabulary, h, segment)) == "":
+		return aloneEmpty
+	}
+	return ""
+}

@@ -1,0 +1,31 @@
+package moonshine
+
+import (
+	"context"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// Best is best.
+var Best = best
+
+// Encoded is what the encoder made of audio.
+type Encoded struct {
+	hidden *ort.Tensor[float32]
+	limit  int
+}
+
+// Encode runs the encoder alone.
+func (e *Engine) Encode(audio []float32) (Encoded, error) {
+	hidden, err := e.encode(audio)
+	return Encoded{hidden, limit(audio)}, err
+}
+
+// Close frees it.
+func (a Encoded) Close() { destroy(a.hidden) }
+
+// Decode runs the decoder alone and returns the number of passes.
+func (e *Engine) Decode(ctx context.Context, a Encoded) (int, error) {
+	h, err := e.decode(ctx, a.hidden, []int64{bos}, a.limit)
+	return len(h.ids) + 1, err
+}

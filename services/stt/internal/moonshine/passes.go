@@ -1,0 +1,140 @@
+package moonshine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rtap/rtap/pkg/onnx"
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+const vocabularySize = 32768
+
+// decoder runs the passes of one text at a time. All that the graph reads and writes lies
+// in memory that is kept from text to text: nothing is copied between two passes.
+type decoder struct {
+	model           *onnx.Model
+	inputs, outputs []ort.Value // of the next pass, in the graph's order
+	ids, hidden     int         // the places of those inputs
+	branch          int
+	caches          []*cache
+	positions       int // tokens in the caches
+
+	token         *ort.Tensor[int64]   // [1, 1]
+	first, cached *ort.Tensor[bool]    // use_cache_branch
+	logits        *ort.Tensor[float32] // [1, 1, vocabularySize]
+	unread        *ort.Tensor[float32] // stands for a cache in the first pass
+	unwritten     *ort.Tensor[float32] // what later passes give in place of the audio's keys and values
+}
+
+// newDecoder takes the model, which close frees.
+func newDecoder(model *onnx.Model) (*decoder, error) {
+	d := &decoder{model: model, inputs: make([]ort.Value, len(model.Inputs)), outputs: make([]ort.Value, len(model.Outputs)),
+		ids: slices.Index(model.Inputs, "input_ids"), hidden: slices.Index(model.Inputs, "encoder_hidden_states"),
+		branch: slices.Index(model.Inputs, "use_cache_branch")}
+	logits := slices.Index(model.Outputs, "logits")
+	if d.ids < 0 || d.hidden < 0 || d.branch < 0 || logits < 0 {
+		return d, fmt.Errorf("the decoder takes %v and gives %v", model.Inputs, model.Outputs)
+	}
+	for in, name := range model.Inputs {
+		if !strings.HasPrefix(name, "past_key_values.") {
+			continue
+		}
+		out := slices.Index(model.Outputs, strings.Replace(name, "past_key_values", "present", 1))
+		if out < 0 {
+			return d, fmt.Errorf("the decoder takes %s and gives %v", name, model.Outputs)
+		}
+		d.caches = append(d.caches, &cache{in: in, out: out, audio: strings.Contains(name, ".encoder.")})
+	}
+	var errs [6]error
+	d.token, errs[0] = ort.NewEmptyTensor[int64](ort.NewShape(1, 1))
+	d.first, errs[1] = ort.NewTensor(ort.NewShape(1), []bool{false})
+	d.cached, errs[2] = ort.NewTensor(ort.NewShape(1), []bool{true})
+	d.logits, errs[3] = ort.NewEmptyTensor[float32](ort.NewShape(1, 1, vocabularySize))
+	d.unread, errs[4] = ort.NewEmptyTensor[float32](cacheShape(1))
+	d.unwritten, errs[5] = ort.NewEmptyTensor[float32](ort.NewShape(0, heads, 1, headSize))
+	if err := errors.Join(errs[:]...); err != nil {
+		return d, fmt.Errorf("making decoder tensors: %w", err)
+	}
+	d.outputs[logits] = d.logits
+	return d, nil
+}
+
+// begin is the first pass: it reads all of prefix, and what the encoder made of the audio,
+// [1, positions, width]. The logits of the token after the prefix are valid until the next
+// pass.
+func (d *decoder) begin(hidden *ort.Tensor[float32], prefix []int64) ([]float32, error) {
+	ids, err := ort.NewTensor(ort.NewShape(1, int64(len(prefix))), prefix)
+	if err != nil {
+		return nil, fmt.Errorf("making decoder tensors: %w", err)
+	}
+	defer destroy(ids)
+	d.inputs[d.ids], d.inputs[d.hidden], d.inputs[d.branch] = ids, hidden, d.first
+	for _, c := range d.caches {
+		d.inputs[c.in] = d.unread
+		if c.audio {
+			d.outputs[c.out], err = c.over(int(hidden.GetShape()[1]))
+		} else {
+			d.outputs[c.out], err = c.of(len(prefix))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := d.model.Run(d.inputs, d.outputs); err != nil {
+		return nil, fmt.Errorf("decoding: %w", err)
+	}
+	d.positions = len(prefix)
+	d.inputs[d.ids], d.inputs[d.branch] = d.token, d.cached
+	for _, c := range d.caches {
+		if c.audio {
+			d.inputs[c.in], d.outputs[c.out] = d.outputs[c.out], d.unwritten
+		}
+	}
+	return d.logits.GetData(), nil
+}
+
+// next is a later pass: one token, and what the passes before left in the caches.
+func (d *decoder) next(token int64) (_ []float32, err error) {
+	d.token.GetData()[0] = token
+	for _, c := range d.caches {
+		if c.audio {
+			continue
+		}
+		if d.inputs[c.in], err = c.of(d.positions); err != nil {
+			return nil, err
+		}
+		if d.outputs[c.out], err = c.of(d.positions + 1); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.model.Run(d.inputs, d.outputs); err != nil {
+		return nil, fmt.Errorf("decoding: %w", err)
+	}
+	d.positions++
+	return d.logits.GetData(), nil
+}
+
+func (d *decoder) close() error {
+	for _, c := range d.caches {
+		c.close()
+	}
+	if d.token != nil {
+		destroy(d.token)
+	}
+	for _, t := range []*ort.Tensor[float32]{d.logits, d.unread, d.unwritten} {
+		if t != nil {
+			destroy(t)
+		}
+	}
+	for _, t := range []*ort.Tensor[bool]{d.first, d.cached} {
+		if t != nil {
+			destroy(t)
+		}
+	}
+	return d.model.Close()
+}
+
+func destroy(v ort.Value) { _ = v.Destroy() }
