@@ -75,7 +75,7 @@ type VAD struct {
 	OnsetThreshold  float64 `yaml:"onset_threshold" rule:"min=0.01,max=0.99"`
 	OffsetThreshold float64 `yaml:"offset_threshold" rule:"min=0.01,max=0.99"`
 	PreRollMS       int     `yaml:"pre_roll_ms" rule:"min=0,max=2000"`
-	HangoverMS      int     `yaml:"hangover_ms" rule:"min=64,max=5000"`
+	HangoverMS      int     `yaml:"hangover_ms" rule:"min=0,max=5000"`
 	TailMS          int     `yaml:"tail_ms" rule:"min=0,max=5000"`
 	MinSpeechMS     int     `yaml:"min_speech_ms" rule:"min=0,max=2000"`
 	MaxSegmentMS    int     `yaml:"max_segment_ms" rule:"min=2000,max=15000"`
@@ -170,7 +170,7 @@ func Default() *Config {
 			RingBufferSizeMS: 4000, FastLeadMS: 60000,
 		},
 		VAD: VAD{
-			OnsetThreshold: 0.5, OffsetThreshold: 0.35, PreRollMS: 256, HangoverMS: 800, TailMS: 256,
+			OnsetThreshold: 0.5, OffsetThreshold: 0.5, PreRollMS: 256, HangoverMS: 0, TailMS: 0,
 			MinSpeechMS: 128, MaxSegmentMS: 15000, UtteranceEndMS: 1000, LevelIntervalMS: 1000,
 		},
 		STT: STT{

@@ -88,7 +88,8 @@ func TestBadConfigurations(t *testing.T) {
 		"flag without =":    {set: "stt.threads", want: "want key=value"},
 		"variable":          {env: "RTAP_STT__TREADS=1", want: "RTAP_STT__TREADS: unknown key \"stt.treads\""},
 		"environment":       {env: "RTAP_ENVIRONMENT=nowhere", want: "there is no"},
-		"relation":          {set: "vad.utterance_end_ms=100", want: "want at least vad.hangover_ms (800)"},
+		"relation":          {yaml: "vad:\n  hangover_ms: 800\n", set: "vad.utterance_end_ms=100", want: "want at least vad.hangover_ms (800)"},
+		"a short hangover":  {set: "vad.hangover_ms=32", want: "want 0 or at least 64"},
 		"required":          {set: "nats.url=", want: "nats.url: bad value \"\": want a value"},
 	} {
 		t.Run(name, func(t *testing.T) {

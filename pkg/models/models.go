@@ -43,13 +43,16 @@ var builtIn []byte
 
 // Entry is one model.
 type Entry struct {
-	Name       string    `yaml:"name"`
-	Engine     string    `yaml:"engine"`
-	About      string    `yaml:"about,omitempty"`
-	Languages  []string  `yaml:"languages,flow"` // codes, never the name of a set
-	Tasks      []string  `yaml:"tasks,flow"`
-	Licence    string    `yaml:"licence"`
+	Name      string   `yaml:"name"`
+	Engine    string   `yaml:"engine"`
+	About     string   `yaml:"about,omitempty"`
+	Languages []string `yaml:"languages,flow"` // codes, never the name of a set
+	Tasks     []string `yaml:"tasks,flow"`
+	Licence   string   `yaml:"licence"`
+	// HangoverMS is the silence that closes a segment, TailMS how much of it the model hears,
+	// where the configuration leaves them open.
 	HangoverMS int       `yaml:"hangover_ms"`
+	TailMS     int       `yaml:"tail_ms,omitempty"`
 	Forms      []Form    `yaml:"forms,omitempty"`
 	Pinned     []string  `yaml:"pinned,omitempty,flow"`
 	Registry   *Registry `yaml:"registry,omitempty"`
@@ -214,6 +217,9 @@ func (e *Entry) problems() (out []string) {
 	}
 	if e.HangoverMS < 64 || e.HangoverMS > 5000 {
 		bad("hangover_ms: bad value %d: want 64 to 5000", e.HangoverMS)
+	}
+	if e.TailMS < 0 || e.TailMS > e.HangoverMS {
+		bad("tail_ms: bad value %d: want at most hangover_ms", e.TailMS)
 	}
 	if (len(e.Forms) == 0) == (len(e.Pinned) == 0) {
 		bad("want either forms or pinned")

@@ -95,9 +95,34 @@ func TestUsersCatalogue(t *testing.T) {
 	}
 }
 
+func TestPauses(t *testing.T) {
+	c, err := load(t, "models:\n"+mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		model, language, task string
+		hangover, tail        int
+	}{
+		"English":     {"auto", "en", "transcribe", 160, 64},
+		"German":      {"auto", "de-CH", "transcribe", 800, 256},
+		"translation": {"auto", "en", "translate", 800, 256},
+		"a path":      {"/x/y.bin", "en", "transcribe", 800, 256},
+		"a user's":    {"mine", "de", "transcribe", 700, 256},
+	} {
+		hangover, tail, err := c.Pauses(tt.model, tt.language, tt.task)
+		if err != nil || hangover != tt.hangover || tail != tt.tail {
+			t.Errorf("%s: %d and %d, %v; want %d and %d", name, hangover, tail, err, tt.hangover, tt.tail)
+		}
+	}
+	if _, _, err := c.Pauses("nothing", "en", "transcribe"); err == nil {
+		t.Error("an unknown model has pauses")
+	}
+}
+
 func TestBadUsersCatalogue(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
-		"unknown key":  {"models:\n  - {nmae: x}\n", "field nmae not found"},
+		"unknown key":  {"models:\n  - {nickname: x}\n", "field nickname not found"},
 		"no yaml":      {"\tx", "models.yaml"},
 		"no languages": {"models:\n" + strings.ReplaceAll(mine, "languages: [de], ", ""), "languages: want at least one"},
 		"engine":       {"models:\n" + strings.ReplaceAll(mine, "engine: whisper", "engine: vosk"), `engine: bad value "vosk"`},

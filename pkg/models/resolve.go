@@ -113,7 +113,7 @@ func fromPath(path string) (Model, error) {
 	}
 	e := Entry{
 		Name: strings.TrimSuffix(filepath.Base(path), ".bin"), Engine: EngineWhisper, Languages: []string{"en"},
-		Tasks: []string{TaskTranscribe}, HangoverMS: DefaultHangoverMS(EngineWhisper),
+		Tasks: []string{TaskTranscribe}, HangoverMS: WhisperHangoverMS, TailMS: WhisperTailMS,
 	}
 	if n := m.Header.Languages(); n > 1 {
 		e.Languages, e.Tasks = whisper100[:min(n, len(whisper100))], []string{TaskTranscribe, TaskTranslate}
@@ -121,9 +121,42 @@ func fromPath(path string) (Model, error) {
 	return Model{Entry: e, Path: path, Dtype: m.Header.Dtype()}, nil
 }
 
-// DefaultHangoverMS is the silence that closes a segment for an engine's models that no
-// entry describes.
-func DefaultHangoverMS(string) int { return 800 }
+// Whisper's pauses: it has no use for the audio before a segment, so that a segment must
+// be long enough to be understood by itself.
+const (
+	WhisperHangoverMS = 800
+	WhisperTailMS     = 256
+)
+
+// AutoCPU is the model that stt.model: auto stands for where there is no GPU, and why.
+func AutoCPU(language, task string) (name, why string) {
+	const multilingual, english = "whisper-base", "moonshine-tiny-en"
+	if base, _, _ := strings.Cut(strings.ToLower(language), "-"); base != "en" {
+		return multilingual, "auto: the language is " + language
+	}
+	if task == TaskTranslate {
+		return multilingual, "auto: the task is translate"
+	}
+	return english, "auto: English on a CPU"
+}
+
+// Pauses returns the hangover and the tail for the model that a configuration names.
+func (c *Catalogue) Pauses(model, language, task string) (hangoverMS, tailMS int, err error) {
+	if IsPath(model) {
+		return WhisperHangoverMS, WhisperTailMS, nil
+	}
+	if model == Auto {
+		model, _ = AutoCPU(language, task)
+	}
+	e, err := c.Find(model)
+	if err != nil {
+		return 0, 0, err
+	}
+	if e.TailMS == 0 {
+		return e.HangoverMS, min(e.HangoverMS, WhisperTailMS), nil
+	}
+	return e.HangoverMS, e.TailMS, nil
+}
 
 // Present returns the forms of an entry that are on this machine, with true for an entry
 // whose pinned files are all there.

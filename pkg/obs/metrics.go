@@ -30,6 +30,7 @@ type Metrics struct {
 	ContainerHealth   prometheus.Gauge         // 1 while ready
 	STTRealTimeFactor *prometheus.HistogramVec // {model}: inference time / audio time
 	STTInfo           *prometheus.GaugeVec     // {engine,model}: always 1
+	STTContext        *prometheus.CounterVec   // {outcome}: segments by what became of their context
 }
 
 // NewMetrics registers everything on a registry of its own.
@@ -64,6 +65,7 @@ func NewMetrics(service, version string) *Metrics {
 	m.StateTransitions = counter("rtap_state_transitions_total", "Changes of the process's state.", "from", "to")
 	m.BufferUtilization = gauge("rtap_buffer_utilization_ratio", "How full a stage's buffer is, 0 to 1.", "stage")
 	m.QueueDepth = gauge("rtap_queue_depth", "Messages waiting in a queue.", "queue")
+	m.STTContext = counter("rtap_stt_context_total", "Segments by what became of the context they were decoded with.", "outcome")
 	m.STTInfo = gauge("rtap_stt_info", "The loaded engine and model.", "engine", "model")
 	m.ContainerHealth = prometheus.NewGauge(prometheus.GaugeOpts{Name: "container_health_status", Help: "1 while the process is ready, else 0."})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{

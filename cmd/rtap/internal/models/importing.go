@@ -52,7 +52,7 @@ func (c *command) importFolder(ctx context.Context) error {
 	f := models.Form{Dtype: dtype, File: "ggml-" + name + "-" + dtype + ".bin"}
 	e := models.Entry{
 		Name: name, Engine: models.EngineWhisper, About: "imported", Licence: licence,
-		Languages: []string{"en"}, Tasks: []string{models.TaskTranscribe}, HangoverMS: models.DefaultHangoverMS(models.EngineWhisper),
+		Languages: []string{"en"}, Tasks: []string{models.TaskTranscribe}, HangoverMS: models.WhisperHangoverMS, TailMS: models.WhisperTailMS,
 		Forms: []models.Form{f},
 	}
 	if err := e.Validate(); err != nil {

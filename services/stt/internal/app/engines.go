@@ -86,7 +86,7 @@ func choose(cfg config.STT, copies int) (plan, error) {
 
 // auto takes Whisper where there is a GPU or the language calls for it, else Moonshine.
 func auto(cfg config.STT, c *models.Catalogue) (name, why string) {
-	const small, moonshine = "whisper-base", "moonshine-tiny-en"
+	const small = "whisper-base"
 	if e, ok := engines[models.EngineWhisper]; ok && e.gpu != nil && e.gpu() != "" {
 		for _, name := range []string{"whisper-large-v3-turbo", "whisper-small", small} {
 			if m, err := c.Resolve(name, cfg.ComputeDtype); err == nil && m.Speaks(cfg.Language) == nil && m.Does(cfg.Task) == nil {
@@ -94,16 +94,11 @@ func auto(cfg config.STT, c *models.Catalogue) (name, why string) {
 			}
 		}
 	}
-	if base, _, _ := strings.Cut(strings.ToLower(cfg.Language), "-"); base != "en" {
-		return small, "auto: the language is " + cfg.Language
+	name, why = models.AutoCPU(cfg.Language, cfg.Task)
+	if e, _ := c.Find(name); e != nil && engines[e.Engine].open == nil {
+		return small, "auto: this build leaves " + e.Engine + " out"
 	}
-	if cfg.Task == models.TaskTranslate {
-		return small, "auto: the task is translate"
-	}
-	if _, ok := engines[models.EngineMoonshine]; !ok {
-		return small, "auto: this build leaves Moonshine out"
-	}
-	return moonshine, "auto: English on a CPU"
+	return name, why
 }
 
 // load opens the plan's model.

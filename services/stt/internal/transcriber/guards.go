@@ -38,8 +38,27 @@ func Clean(pcm []float32, least, most int) (out []float32, peak float32) {
 func Repeats[T comparable](tokens []T) bool { return repeats(tokens, 1, 8, 4) }
 
 // Loops is stricter: it also finds a phrase of 6 to 32 tokens three times over, anywhere
-// at the end, which is how a decoder that has lost its place goes on.
-func Loops[T comparable](tokens []T) bool { return Repeats(tokens) || repeats(tokens, 6, 32, 3) }
+// at the end, which is how a decoder that has lost its place goes on, and one that goes
+// round in circles.
+func Loops[T comparable](tokens []T) bool {
+	return Repeats(tokens) || repeats(tokens, 6, 32, 3) || circles(tokens)
+}
+
+// circles says whether four in ten phrases of six tokens have been there before. A loop
+// often changes a little each time, "it was the age of foolishness, it was the age of the
+// age of foolishness", and never repeats exactly; what people say, rhetoric included,
+// stays below one in ten.
+func circles[T comparable](tokens []T) bool {
+	const phrase, least = 6, 24
+	if len(tokens) < least {
+		return false
+	}
+	seen := map[[phrase]T]bool{}
+	for i := range len(tokens) - phrase + 1 {
+		seen[[phrase]T(tokens[i:])] = true
+	}
+	return 10*len(seen) < 6*(len(tokens)-phrase+1)
+}
 
 func repeats[T comparable](tokens []T, shortest, longest, times int) bool {
 	for n := shortest; n <= longest && times*n <= len(tokens); n++ {

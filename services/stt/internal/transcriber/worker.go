@@ -165,6 +165,10 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 	if info.Prompted {
 		opts.Prompt = w.said(ctx, job)
 	}
+	outcome := contextNone
+	if info.Prefixed {
+		opts.Context, outcome = w.before(ctx, job, info)
+	}
 	began := time.Now()
 	t, err := w.engine.Transcribe(ctx, pcm, opts)
 	spent := time.Since(began)
@@ -173,6 +177,10 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 		w.rt.Metrics.Errors.WithLabelValues("stt", "engine").Inc()
 		return nil
 	}
+	if t.Alone != "" {
+		outcome = contextAlone + t.Alone
+	}
+	w.rt.Metrics.STTContext.WithLabelValues(outcome).Inc()
 	w.rt.Metrics.StageLatency.WithLabelValues("stt").Observe(spent.Seconds())
 	w.rt.Metrics.FramesProcessed.WithLabelValues("stt").Inc()
 	w.rt.Metrics.STTRealTimeFactor.WithLabelValues(info.Model).Observe(spent.Seconds() * SampleRateHz / float64(max(1, len(pcm))))

@@ -37,6 +37,7 @@ type engine struct {
 	transcribe func(ctx context.Context, pcm []float32) (transcriber.Transcript, error)
 	opts       func(transcriber.Options)
 	prompted   bool
+	prefixed   bool
 }
 
 var _ transcriber.Engine = (*engine)(nil)
@@ -48,7 +49,7 @@ func (e *engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	return e.transcribe(ctx, pcm)
 }
 func (e *engine) Info() transcriber.Info {
-	return transcriber.Info{Engine: "fake", Model: "fake", Prompted: e.prompted}
+	return transcriber.Info{Engine: "fake", Model: "fake", Prompted: e.prompted, Prefixed: e.prefixed}
 }
 func (e *engine) Close() error { return nil }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/models"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -29,6 +30,9 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	if err != nil {
 		return err
 	}
+	if err := pauses(rt); err != nil {
+		return err
+	}
 	model, err := silero.New()
 	if err != nil {
 		return err
@@ -37,6 +41,33 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	return rt.Run(ctx, rt.Config.HTTP.VAD, "http.vad", lifecycle.Part{
 		Name: "streams", Run: f.run, Stop: func(context.Context) error { return model.Close() },
 	})
+}
+
+// pauses asks the catalogue for the hangover and the tail that the configuration leaves to
+// the model. A model that is unknown here is the recogniser's to refuse.
+func pauses(rt *service.Runtime) error {
+	v, stt := &rt.Config.VAD, rt.Config.STT
+	if v.HangoverMS != 0 && v.TailMS != 0 {
+		return nil
+	}
+	catalogue, err := models.Load()
+	if err != nil {
+		return lifecycle.Usage(err)
+	}
+	hangover, tail, err := catalogue.Pauses(stt.Model, stt.Language, stt.Task)
+	if err != nil {
+		rt.Log.Warn("taking the pauses of Whisper models", "because", err)
+		hangover, tail = models.WhisperHangoverMS, models.WhisperTailMS
+	}
+	if v.HangoverMS == 0 {
+		v.HangoverMS = hangover
+	}
+	if v.TailMS == 0 {
+		v.TailMS = min(tail, v.HangoverMS)
+	}
+	v.UtteranceEndMS = max(v.UtteranceEndMS, v.HangoverMS)
+	rt.Log.Info("endpointing", "hangover_ms", v.HangoverMS, "tail_ms", v.TailMS, "utterance_end_ms", v.UtteranceEndMS)
+	return nil
 }
 
 type follower struct {

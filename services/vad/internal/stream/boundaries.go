@@ -32,14 +32,17 @@ func (s *Stream) segment(ctx context.Context, d segmenter.Decision) error {
 	if err := s.store(ctx, b); err != nil {
 		return err
 	}
-	return s.publish(ctx, b, d.PCM)
+	said := s.history.before(b.GetSpan(), b.GetUtteranceFirstOrdinal())
+	s.history.segment(b.GetOrdinal(), d.Start, d.End)
+	return s.publish(ctx, b, d.PCM, said)
 }
 
-func (s *Stream) publish(ctx context.Context, b *rtapv1.Boundary, pcm []int16) error {
+// publish hands a recorded segment to the recogniser; said is what came before it, or nil.
+func (s *Stream) publish(ctx context.Context, b *rtapv1.Boundary, pcm []int16, said *rtapv1.Context) error {
 	spent, _ := clock.Since(b.GetClosedAt())
 	job := &rtapv1.FinalJob{
 		StreamId: s.id, Ordinal: b.GetOrdinal(), SegmentId: b.GetSegmentId(), UtteranceId: b.GetUtteranceId(),
-		UtteranceFirstOrdinal: b.GetUtteranceFirstOrdinal(), Span: b.GetSpan(), Pcm: bytesOf(pcm),
+		UtteranceFirstOrdinal: b.GetUtteranceFirstOrdinal(), Span: b.GetSpan(), Pcm: bytesOf(pcm), Context: said,
 		SpeechFinal: b.GetSpeechFinal(), FromFinalize: b.GetFromFinalize(), GapMs: b.GetGapMs(),
 		ClosedAt: b.GetClosedAt(), SpeechEndedAt: b.GetSpeechEndedAt(), Traceparent: traceparent(), VadMs: spent.Seconds() * 1000,
 	}
@@ -128,5 +131,5 @@ func (s *Stream) settle(ctx context.Context) error {
 		return s.result(ctx, b, rtapv1.Result_KIND_DEAD, "audio expired before the segment was transcribed")
 	}
 	s.log.Info("publishing a recorded segment again", "segment_id", b.GetSegmentId())
-	return s.publish(ctx, b, samples(pcm))
+	return s.publish(ctx, b, samples(pcm), nil)
 }

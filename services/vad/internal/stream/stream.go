@@ -59,6 +59,7 @@ type Stream struct {
 	draftAt    int
 	level      level
 	lastFrames []timedFrame // clocks of recent frames, to find when speech ended
+	history    *history
 }
 
 type timedFrame struct {
@@ -103,7 +104,7 @@ func (s *Stream) restart(from segmenter.State) {
 		Tail: samples(v.TailMS), MinSpeech: samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
 		UtteranceEnd: samples(v.UtteranceEndMS), RestAfter: restAfter,
 	}, from)
-	s.lastFrames = nil
+	s.lastFrames, s.history = nil, &history{}
 }
 
 // Take handles one stored frame. Repeats and lower epochs are dropped.
@@ -190,6 +191,7 @@ func (s *Stream) hear(ctx context.Context, pcm []int16) error {
 	}
 	s.measure(pcm, p)
 	decisions := s.seg.Push(float64(p), pcm)
+	s.history.add(pcm, s.seg.At())
 	s.lastFrames = append(s.lastFrames, timedFrame{s.seg.At(), s.clock})
 	if keep := s.cfg.VAD.HangoverMS/32 + 64; len(s.lastFrames) > 2*keep {
 		s.lastFrames = append([]timedFrame(nil), s.lastFrames[len(s.lastFrames)-keep:]...)

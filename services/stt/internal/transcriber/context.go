@@ -1,0 +1,50 @@
+package transcriber
+
+import (
+	"context"
+
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+// What became of a job's context, for rtap_stt_context_total.
+const (
+	contextUsed    = "used"
+	contextNone    = "none"    // the segment begins an utterance, or fills the window alone
+	contextMissing = "missing" // a result it needs is not there yet, or was given up
+	contextModel   = "model"   // another model's
+	contextAlone   = "alone_"  // used, not believed, decoded again alone: with the reason
+)
+
+// before returns what was said just before a job's segment: its audio, and the tokens that
+// are final for it, from stored results only. It is nil unless the result of every segment
+// in it is there and of the same model: half a context leads astray.
+func (w *Worker) before(ctx context.Context, job *rtapv1.FinalJob, info Info) (c *Context, outcome string) {
+	said := job.GetContext()
+	if len(said.GetOrdinals()) == 0 {
+		return nil, contextNone
+	}
+	var tokens []uint32
+	for _, n := range said.GetOrdinals() {
+		r, err := w.rt.Bus.Result(ctx, job.GetStreamId(), n)
+		if err != nil {
+			w.rt.Log.Debug("reading the context failed", "segment_id", job.GetSegmentId(), "error", err)
+		}
+		switch {
+		case r.GetKind() == rtapv1.Result_KIND_EMPTY:
+			continue // nothing was said there
+		case r.GetKind() != rtapv1.Result_KIND_TEXT:
+			return nil, contextMissing
+		case r.GetRecognition().GetModel().GetName() != info.Model || r.GetRecognition().GetModel().GetVersion() != info.Version:
+			return nil, contextModel
+		}
+		tokens = append(tokens, r.GetRecognition().GetTokens()...)
+	}
+	if len(tokens) == 0 {
+		return nil, contextNone
+	}
+	pcm, err := decode(said.GetPcm())
+	if err != nil {
+		return nil, contextMissing
+	}
+	return &Context{PCM: pcm, Tokens: tokens}, contextUsed
+}

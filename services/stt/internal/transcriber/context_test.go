@@ -1,0 +1,63 @@
+package transcriber_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/stt/internal/transcriber"
+)
+
+// TestContext: only stored results of the same model become a context, or none does.
+func TestContext(t *testing.T) {
+	stored := []*rtapv1.Result{
+		{Ordinal: 1, Kind: rtapv1.Result_KIND_TEXT, Recognition: &rtapv1.Recognition{Tokens: []uint32{7, 8}, Model: &rtapv1.Model{Name: "fake"}}},
+		{Ordinal: 2, Kind: rtapv1.Result_KIND_EMPTY},
+		{Ordinal: 3, Kind: rtapv1.Result_KIND_TEXT, Recognition: &rtapv1.Recognition{Tokens: []uint32{9}, Model: &rtapv1.Model{Name: "fake"}}},
+		{Ordinal: 4, Kind: rtapv1.Result_KIND_TEXT, Recognition: &rtapv1.Recognition{Tokens: []uint32{5}, Model: &rtapv1.Model{Name: "another"}}},
+		{Ordinal: 5, Kind: rtapv1.Result_KIND_DEAD},
+	}
+	for name, tt := range map[string]struct {
+		ordinals []uint64
+		want     []uint32 // nil: alone
+	}{
+		"in order":          {[]uint64{1, 2, 3}, []uint32{7, 8, 9}},
+		"none":              {nil, nil},
+		"silence only":      {[]uint64{2}, nil},
+		"another model":     {[]uint64{3, 4}, nil},
+		"given up":          {[]uint64{3, 5}, nil},
+		"one is not there":  {[]uint64{3, 6}, nil},
+		"the first of many": {[]uint64{1}, []uint32{7, 8}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := make(chan *transcriber.Context, 1)
+			b, _ := work(t, settings(t), &engine{
+				prefixed: true,
+				opts:     func(o transcriber.Options) { got <- o.Context },
+				transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
+					return transcriber.Transcript{Text: "x"}, nil
+				},
+			})
+			for _, r := range stored {
+				r.StreamId = "s"
+				if err := b.StoreResult(t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			j := job(9)
+			j.Context = &rtapv1.Context{Ordinals: tt.ordinals, Pcm: make([]byte, 640)}
+			if err := b.PublishJob(t.Context(), j); err != nil {
+				t.Fatal(err)
+			}
+			c := <-got
+			if (c == nil) != (tt.want == nil) {
+				t.Fatalf("context %v, want tokens %v", c, tt.want)
+			}
+			if c != nil && (!slices.Equal(c.Tokens, tt.want) || len(c.PCM) != 320) {
+				t.Errorf("tokens %v with %d samples, want %v", c.Tokens, len(c.PCM), tt.want)
+			}
+			awaitResults(t, b, len(stored)+1)
+		})
+	}
+}

@@ -1,0 +1,70 @@
+package stream
+
+import (
+	"slices"
+
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+const (
+	// contextSamples is how much audio a segment and its context have together: more or
+	// less of it gives more word errors (6 s 4.6, 10 s 3.7, 14 s 4.2 %).
+	contextSamples = 10 * sampleRateHz
+	// contextGap is the longest pause over which a segment continues what was said.
+	contextGap = 3 * sampleRateHz / 2
+	// keptSamples reaches back from the end of the longest hangover.
+	keptSamples = contextSamples + 6*sampleRateHz
+)
+
+// history is the newest audio of an epoch, and the segments that were closed in it: what
+// the next segment may be heard as the continuation of.
+type history struct {
+	pcm    []int16
+	end    int // the sample after the last
+	closed []closedSegment
+}
+
+type closedSegment struct {
+	ordinal    uint64
+	start, end int
+}
+
+// add appends the audio that ends at a sample.
+func (h *history) add(pcm []int16, end int) {
+	h.pcm, h.end = append(h.pcm, pcm...), end
+	if len(h.pcm) > 2*keptSamples {
+		h.pcm = append(h.pcm[:0], h.pcm[len(h.pcm)-keptSamples:]...)
+	}
+}
+
+// segment notes a closed segment.
+func (h *history) segment(ordinal uint64, start, end int) {
+	h.closed = append(h.closed, closedSegment{ordinal, start, end})
+	for len(h.closed) > 0 && h.closed[0].start < h.end-len(h.pcm) {
+		h.closed = h.closed[1:]
+	}
+}
+
+// before returns the whole segments before a span, from ordinal first on, that fit into a
+// context; nil when there is none.
+func (h *history) before(span *rtapv1.Span, first uint64) *rtapv1.Context {
+	start, end := int(span.GetStartSample()), int(span.GetEndSample())
+	oldest := h.end - len(h.pcm)
+	from := start
+	var ordinals []uint64
+	for _, c := range slices.Backward(h.closed) {
+		if c.ordinal < first || c.start < oldest || from-c.end > contextGap || end-c.start > contextSamples {
+			break
+		}
+		from, ordinals = c.start, append(ordinals, c.ordinal)
+	}
+	if len(ordinals) == 0 || from >= start || start > h.end {
+		return nil
+	}
+	slices.Reverse(ordinals)
+	return &rtapv1.Context{
+		Span:     &rtapv1.Span{Epoch: span.GetEpoch(), StartSample: uint64(from), EndSample: uint64(start)},
+		Pcm:      bytesOf(h.pcm[from-oldest : start-oldest]),
+		Ordinals: ordinals,
+	}
+}
