@@ -8,6 +8,7 @@ require (
 	github.com/rtap/rtap/pkg v0.0.0
 	github.com/rtap/rtap/proto v0.0.0
 	github.com/x448/float16 v0.8.4
+	go.uber.org/goleak v1.3.0
 	google.golang.org/protobuf v1.36.12
 )
 

@@ -9,7 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/bench"
+	"github.com/rtap/rtap/cmd/rtap/internal/doctor"
 	"github.com/rtap/rtap/cmd/rtap/internal/models"
+	"github.com/rtap/rtap/cmd/rtap/internal/settings"
 	"github.com/rtap/rtap/cmd/rtap/internal/up"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
 	"github.com/rtap/rtap/pkg/lifecycle"
@@ -22,9 +25,11 @@ const usage = `usage: rtap COMMAND [FLAGS]
   up        run the whole pipeline: --source URI, --stt N, --until-done, --json …
   tail      transcripts as they come: [--json] [--from-seq N] [--stream ID]
   tap       any subject, decoded: [SUBJECT]
+  doctor    what is wrong on this machine, and what to do: [--json] [--data-dir DIR]
   devices   capture devices: [--json]
-  config    show | validate
+  config    show | validate | set KEY VALUE | unset KEY | changes
   models    list | pull NAME | verify | remove NAME | import DIR
+  bench     engines: accuracy, time, memory and noise of every model here
   version
 
 Each command explains its flags with -h.
@@ -47,9 +52,13 @@ func run(ctx context.Context, env lifecycle.Env) error {
 	case "tap":
 		return view.Tap(ctx, env)
 	case "config":
-		return view.Config(env)
+		return settings.Run(ctx, env)
+	case "doctor":
+		return doctor.Run(ctx, env)
 	case "models":
 		return models.Run(ctx, env)
+	case "bench":
+		return bench.Run(ctx, env)
 	case "devices":
 		return devices(ctx, env)
 	case "version", "--version":

@@ -3,8 +3,6 @@
 package testkit
 
 import (
-	"bytes"
-	"encoding/binary"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -15,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/wav"
 )
 
 // NATS starts a server with JetStream on a free port and a folder of the test's own.
@@ -108,20 +107,14 @@ func Audio(t testing.TB, name string) string {
 // PCM reads a 16 kHz mono 16-bit WAV file of the test recordings as samples in -1 to 1.
 func PCM(t testing.TB, name string) []float32 {
 	t.Helper()
-	raw, err := os.ReadFile(Audio(t, name))
+	a, err := wav.Read(Audio(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.Index(raw, []byte("data"))
-	if at < 0 {
-		t.Fatalf("%s has no data chunk", name)
+	if a.SampleRateHz != 16000 {
+		t.Fatalf("%s has %d samples a second, want 16000", name, a.SampleRateHz)
 	}
-	raw = raw[at+8:]
-	out := make([]float32, len(raw)/2)
-	for i := range out {
-		out[i] = float32(int16(binary.LittleEndian.Uint16(raw[2*i:]))) / 32768
-	}
-	return out
+	return a.PCM
 }
 
 // Noise makes n samples of white noise with the given peak; the same each time.
@@ -137,26 +130,8 @@ func Noise(n int, peak float32) []float32 {
 // WriteWAV writes samples in -1 to 1 as a 16 kHz mono 16-bit file and returns its path.
 func WriteWAV(t testing.TB, pcm []float32) string {
 	t.Helper()
-	var b bytes.Buffer
-	put := func(v any) {
-		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.WriteString("RIFF")
-	put(uint32(36 + 2*len(pcm)))
-	b.WriteString("WAVEfmt ")
-	put(uint32(16))
-	put([]uint16{1, 1})
-	put([]uint32{16000, 32000})
-	put([]uint16{2, 16})
-	b.WriteString("data")
-	put(uint32(2 * len(pcm)))
-	for _, x := range pcm {
-		put(int16(32767 * min(1, max(-1, x))))
-	}
 	path := filepath.Join(t.TempDir(), "made.wav")
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, wav.Format(wav.Audio{SampleRateHz: 16000, PCM: pcm}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

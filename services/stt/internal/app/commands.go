@@ -3,21 +3,31 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/rtap/rtap/pkg/ggml"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/models"
 )
 
-// command runs what is no service: `rtap-stt engines`.
-func command(_ context.Context, env lifecycle.Env) (done bool, err error) {
+// command runs what is no service: `rtap-stt engines`, `rtap-stt plan`,
+// `rtap-stt quantise IN OUT DTYPE`.
+func command(ctx context.Context, env lifecycle.Env) (done bool, err error) {
 	if len(env.Args) == 0 {
 		return false, nil
 	}
 	switch env.Args[0] {
 	case "engines":
 		return true, listEngines(env)
+	case "plan":
+		return true, printPlan(env)
+	case "quantise":
+		return true, quantise(ctx, env)
+	case "bench":
+		return true, measure(ctx, env)
 	default:
 		return false, nil
 	}
@@ -29,6 +39,17 @@ type engineInfo struct {
 	Version string   `json:"version"`
 	GPU     string   `json:"gpu"`
 	Missing []string `json:"missing_cpu_features"`
+}
+
+func quantise(ctx context.Context, env lifecycle.Env) error {
+	if len(env.Args) != 4 {
+		return lifecycle.Usage(errors.New("usage: rtap-stt quantise IN OUT q8_0|q5_1"))
+	}
+	e, ok := engines[models.EngineWhisper]
+	if !ok {
+		return lifecycle.Usage(errors.New("this build leaves whisper.cpp, and with it the quantiser, out"))
+	}
+	return ggml.Quantise(ctx, env.Args[1], env.Args[2], env.Args[3], e.quantise)
 }
 
 func listEngines(env lifecycle.Env) error {

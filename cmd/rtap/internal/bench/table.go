@@ -1,0 +1,85 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+const legend = `WER: word errors per 100 words, with the range that holds the rate with 95 % certainty
+p50, p95: ms per clip   RTF: time spent / time spoken   MB: memory of a copy, of each further one
+`
+
+// table prints a line for each model, and then what was invented and what failed.
+func table(out io.Writer, res result) error {
+	m := res.Machine
+	cpu := m.CPU
+	if cpu == "" {
+		cpu = "unnamed CPU"
+	}
+	fmt.Fprintf(out, "%s: %d cores, %d threads, %d usable\n", cpu, m.Cores, m.Threads, m.Usable)
+	for _, r := range res.Models {
+		if r.Report != nil {
+			fmt.Fprintf(out, "%d clips, %.0f s of speech, %d words, %d times\n", r.Clips, r.AudioSeconds, r.Words, r.Runs)
+			break
+		}
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nENGINE\tMODEL\tFORM\tTHREADS\tWER\tP50\tP95\tRTF\tMB\tLOAD MS\tNOISE S\tINVENTED")
+	for _, r := range res.Models {
+		if r.Report == nil {
+			fmt.Fprintf(w, "-\t%s\t%s\tfailed\t\t\t\t\t\t\t\t\n", r.Name, r.Form)
+			continue
+		}
+		further := "-"
+		if r.CopyMB > 0 {
+			further = fmt.Sprintf("%.0f", r.CopyMB)
+		}
+		invented := "-"
+		if r.NoiseSegments > 0 {
+			invented = fmt.Sprintf("%d of %d", r.NoiseTexts, r.NoiseSegments)
+		}
+		fmt.Fprintf(w, "%s %s\t%s\t%s\t%d\t%.1f (%.1f-%.1f)\t%.0f\t%.0f\t%.3f\t%.0f, %s\t%.0f\t%.0f\t%s\n",
+			r.Engine, r.Version, r.Model, r.Dtype, r.Threads, 100*r.WER, 100*r.Interval[0], 100*r.Interval[1],
+			r.P50MS, r.P95MS, r.RTF, r.MemoryMB, further, r.LoadMS, r.NoiseSeconds, invented)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%s", legend)
+	for _, r := range res.Models {
+		notes(out, r)
+	}
+	return nil
+}
+
+// notes says what a line of the table has no room for.
+func notes(out io.Writer, r row) {
+	if r.Err != "" {
+		fmt.Fprintf(out, "%s: %s\n", r.subject, r.Err)
+	}
+	if r.Report == nil {
+		return
+	}
+	if len(r.Unheard) > 0 {
+		fmt.Fprintf(out, "%s: clips without a text: %s\n", r.subject, counts(r.Unheard))
+	}
+	if len(r.NoiseDropped) > 0 {
+		fmt.Fprintf(out, "%s: noise dropped as %s\n", r.subject, counts(r.NoiseDropped))
+	}
+	for _, i := range r.Invented {
+		fmt.Fprintf(out, "%s: invented %q (%.2f) for %.1f s of %s, peak %g, seed %d\n",
+			r.subject, i.Text, i.Confidence, float64(i.Samples)/16000, i.Kind, i.Peak, i.Seed)
+	}
+}
+
+func counts(of map[string]int) string {
+	var out []string
+	for _, reason := range slices.Sorted(maps.Keys(of)) {
+		out = append(out, fmt.Sprintf("%s %d", reason, of[reason]))
+	}
+	return strings.Join(out, ", ")
+}
