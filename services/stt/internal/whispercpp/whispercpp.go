@@ -29,6 +29,10 @@ const (
 	positionsPerSecond = 50
 	// leastCtx and marginCtx: below them the decoder loses its place and repeats itself.
 	leastCtx, marginCtx = 512, 128
+	// attentionPad is what the library's flash attention fills keys up to. It never clears
+	// the filling: with another number of positions the end of an earlier sound is heard
+	// behind this one, and the decoder loses its place.
+	attentionPad = 256
 	// tokensPerSecond caps a runaway decoder; speech stays below it.
 	tokensPerSecond, leastTokens = 10, 16
 )
@@ -126,6 +130,15 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	return again, nil
 }
 
+// width rounds positions up so that the library need not fill them up. The 1500 of 30 s,
+// which are no such number, are only for what needs them.
+func (e *Engine) width(positions int) int {
+	if w := (positions + attentionPad - 1) / attentionPad * attentionPad; w <= e.audioCtx {
+		return w
+	}
+	return e.audioCtx
+}
+
 // run decodes audio, of which the first heard samples are not filling.
 func (e *Engine) run(ctx context.Context, audio []float32, heard int, opts transcriber.Options, positions int) (h hearing, err error) {
 	strategy := whisper.SAMPLING_GREEDY
@@ -150,7 +163,7 @@ func (e *Engine) run(ctx context.Context, audio []float32, heard int, opts trans
 	}
 	params.SetTranslate(opts.Translate && e.multilingual)
 	params.SetThreads(e.cfg.Threads)
-	params.SetAudioCtx(min(positions, e.audioCtx))
+	params.SetAudioCtx(e.width(positions))
 	params.SetSingleSegment(true)
 	params.SetNoContext(true)
 	params.SetTemperatureFallback(0)

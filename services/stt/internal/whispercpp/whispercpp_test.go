@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -96,6 +97,24 @@ func TestEveryLength(t *testing.T) {
 		if words := wer.Words(got.Text); len(words) > 22 || got.Dropped == transcriber.DropRepetition {
 			t.Errorf("%.2f s: %s (dropped %q)", float64(n)/16000, got.Text, got.Dropped)
 		}
+	}
+}
+
+// TestForgets: a text must not depend on what the engine heard before; the library keeps
+// the end of longer sounds in the filling of shorter ones.
+func TestForgets(t *testing.T) {
+	e, pcm := open(t, testkit.TinyEN(t), 1), testkit.PCM(t, "jfk.wav")
+	hear := func(pcm []float32) transcriber.Transcript {
+		got, err := e.Transcribe(t.Context(), pcm, transcriber.Options{Language: "en"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	first := hear(pcm)
+	hear(append(slices.Clone(pcm), pcm...))
+	if again := hear(pcm); first.Text != again.Text || first.Confidence != again.Confidence {
+		t.Errorf("%q (%v), after something longer %q (%v)", first.Text, first.Confidence, again.Text, again.Confidence)
 	}
 }
 
