@@ -33,13 +33,16 @@ build: deps ## the five binaries into bin/
 run: build ## a real recording through the whole pipeline
 	bin/rtap up --source file:third_party/audio/jfk.wav --until-done
 
-test: build ## every test, end to end included
+test-data: build ## models and recordings that only the tests need
+	@scripts/test-data.sh
+
+test: test-data ## every test, end to end included
 	go test $(TESTFLAGS) $(PACKAGES)
 
 test-native: ## every test; a missing native part is a failure
 	RTAP_REQUIRE_NATIVE=1 $(MAKE) test
 
-e2e: build ## only the end-to-end tests, with the real binaries
+e2e: test-data ## only the end-to-end tests, with the real binaries
 	RTAP_REQUIRE_NATIVE=1 go test -count=1 -v ./test/...
 
 fmt: ## format the Go code
@@ -51,7 +54,7 @@ lint: ## golangci-lint, each module
 generate: ## Go code from proto/
 	cd proto && $(BUF) generate
 
-check: build ## what CI runs: format, vet, lint, drift, builds alone, race tests
+check: test-data ## what CI runs: format, vet, lint, drift, builds alone, race tests
 	@scripts/check.sh $(MODULES)
 
-.PHONY: help deps build run test test-native e2e fmt lint generate check
+.PHONY: help deps build run test-data test test-native e2e fmt lint generate check

@@ -1,15 +1,10 @@
 package test
 
 import (
-	"encoding/json"
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/rtap/rtap/pkg/testkit"
-	"github.com/rtap/rtap/pkg/wer"
 )
 
 func TestNoiseAndSilenceGiveNoText(t *testing.T) {
@@ -29,32 +24,12 @@ func TestNoiseAndSilenceGiveNoText(t *testing.T) {
 
 // TestWordErrorRate plays every recording that has a text through the real processes.
 func TestWordErrorRate(t *testing.T) {
-	type clip struct{ File, Text string }
-	clips := []clip{{"jfk.wav", jfk}}
+	clips, all := recordings(t)
 	limit := 15.0 // one word in seven of a single clip
-	if raw, err := os.ReadFile(filepath.Join(os.Getenv("RTAP_TEST_AUDIO"), "manifest.json")); err == nil {
-		clips, limit = nil, 5
-		if err := json.Unmarshal(raw, &clips); err != nil {
-			t.Fatal(err)
-		}
+	if all {
+		limit = 5
 	}
-	args := []string{"--until-done", "--stt", "2", "--set", "stt.interim_interval_ms=0"}
-	for _, c := range clips {
-		args = append(args, "--source", "file:"+testkit.Audio(t, c.File)+"?pace=fast")
-	}
-	got := up(t, args...).finals(t)
-	errs, words := 0, 0
-	for _, c := range clips {
-		hyp := text(got[strings.TrimSuffix(c.File, ".wav")])
-		e, w := wer.Errors(c.Text, hyp)
-		errs, words = errs+e, words+w
-		if e > 0 {
-			t.Logf("%s: %d of %d words wrong: %s", c.File, e, w, hyp)
-		}
-	}
-	wer := 100 * float64(errs) / float64(words)
-	t.Logf("word error rate %.1f (%d of %d words)", wer, errs, words)
-	if wer >= limit {
-		t.Errorf("word error rate %.1f, want below %.0f", wer, limit)
+	if got := rate(t, clips, "--stt", "2"); got >= limit {
+		t.Errorf("word error rate %.1f, want below %.0f", got, limit)
 	}
 }
