@@ -54,6 +54,11 @@ type Streams struct {
 	Events      Retention `yaml:"events"`
 }
 
+// ReservedMB is what JetStream sets aside for the streams on disk.
+func (s Streams) ReservedMB() int {
+	return s.Audio.MaxMB + s.Ingest.MaxMB + s.Jobs.MaxMB + s.Results.MaxMB + s.Transcripts.MaxMB + s.Dead.MaxMB + s.Events.MaxMB
+}
+
 // Retention is an age (0: no limit) and a size.
 type Retention struct {
 	MaxAge time.Duration `yaml:"max_age" rule:"min=0s"`

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/machine"
 )
 
@@ -34,16 +33,11 @@ const (
 )
 
 func (s *Site) disk(ctx context.Context) []Finding {
-	d := Disk{Dir: s.DataDir, LimitMB: s.Config.NATS.Embedded.MaxStorageMB, StreamsMB: reserved(s.Config.Streams)}
+	d := Disk{Dir: s.DataDir, LimitMB: s.Config.NATS.Embedded.MaxStorageMB, StreamsMB: s.Config.Streams.ReservedMB()}
 	d.Free, d.Err = machine.FreeDisk(s.DataDir)
 	d.Used = size(ctx, s.DataDir)
 	d.Syncs, d.WriteErr = measure(ctx, existing(s.DataDir))
 	return d.Findings()
-}
-
-// reserved is what JetStream sets aside for the streams on disk, in MB.
-func reserved(s config.Streams) int {
-	return s.Audio.MaxMB + s.Ingest.MaxMB + s.Jobs.MaxMB + s.Results.MaxMB + s.Transcripts.MaxMB + s.Dead.MaxMB + s.Events.MaxMB
 }
 
 // size adds up the files in dir, as far as they can be seen.

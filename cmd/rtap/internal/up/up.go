@@ -149,6 +149,10 @@ func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) 
 	var out []*child
 	if o.nats == "" {
 		e := cfg.NATS.Embedded
+		if need := cfg.Streams.ReservedMB(); need > e.MaxStorageMB {
+			return nil, lifecycle.Usage(fmt.Errorf("the streams reserve %d MB (streams.*.max_mb), more than nats.embedded.max_storage_mb = %d:"+
+				" make them smaller, or the server's storage larger", need, e.MaxStorageMB))
+		}
 		port := e.Port
 		if port <= 0 {
 			if port, err = freePort(ctx, e.Listen); err != nil {
