@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/bench"
 	"github.com/rtap/rtap/cmd/rtap/internal/doctor"
 	"github.com/rtap/rtap/cmd/rtap/internal/models"
 	"github.com/rtap/rtap/cmd/rtap/internal/settings"
+	"github.com/rtap/rtap/cmd/rtap/internal/sibling"
 	"github.com/rtap/rtap/cmd/rtap/internal/up"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
 	"github.com/rtap/rtap/pkg/lifecycle"
@@ -75,11 +75,11 @@ func run(ctx context.Context, env lifecycle.Env) error {
 
 // devices asks the capture program, which alone links the audio system.
 func devices(ctx context.Context, env lifecycle.Env) error {
-	exe, err := os.Executable()
+	path, err := sibling.Path("capture")
 	if err != nil {
-		return fmt.Errorf("finding rtap-capture: %w", err)
+		return err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(exe), "rtap-capture"), append([]string{"devices"}, env.Args...)...)
+	cmd := exec.CommandContext(ctx, path, append([]string{"devices"}, env.Args...)...)
 	cmd.Stdout, cmd.Stderr = env.Stdout, env.Stderr
 	err = cmd.Run()
 	var exit *exec.ExitError

@@ -8,12 +8,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/sibling"
 	"github.com/rtap/rtap/pkg/bench"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/models"
@@ -90,12 +90,12 @@ func present(c *models.Catalogue, e *models.Entry) (out []subject) {
 
 // measure runs the stt program, which alone links the engines, on one subject.
 func measure(ctx context.Context, env lifecycle.Env, o options, s subject) (*bench.Report, error) {
-	exe, err := os.Executable()
+	path, err := sibling.Path("stt")
 	if err != nil {
-		return nil, fmt.Errorf("finding rtap-stt: %w", err)
+		return nil, err
 	}
 	var out, complaint bytes.Buffer
-	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(exe), "rtap-stt"), o.arguments(s)...)
+	cmd := exec.CommandContext(ctx, path, o.arguments(s)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env.Environ, &out, io.MultiWriter(env.Stderr, &complaint)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second

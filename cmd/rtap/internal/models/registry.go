@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/ctranslate2"
+	"github.com/rtap/rtap/cmd/rtap/internal/sibling"
 	"github.com/rtap/rtap/pkg/download"
 	"github.com/rtap/rtap/pkg/models"
 	"github.com/rtap/rtap/pkg/native"
@@ -90,11 +91,11 @@ func (c *command) convert(ctx context.Context, dir string, f models.Form) error 
 
 // quantise asks the stt program, which alone links the library.
 func (c *command) quantise(ctx context.Context, in, out, dtype string) error {
-	exe, err := os.Executable()
+	path, err := sibling.Path("stt")
 	if err != nil {
-		return fmt.Errorf("finding rtap-stt: %w", err)
+		return err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(exe), "rtap-stt"), "quantise", in, out, dtype)
+	cmd := exec.CommandContext(ctx, path, "quantise", in, out, dtype)
 	cmd.Stderr = c.env.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("quantising to %s: %w", dtype, err)

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/sibling"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
@@ -193,11 +194,11 @@ func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) 
 // streamIDs asks the capture program, which alone reads source addresses, for the streams
 // that the sources will be.
 func streamIDs(ctx context.Context, env lifecycle.Env, sources []string) ([]string, error) {
-	exe, err := os.Executable()
+	path, err := sibling.Path("capture")
 	if err != nil {
-		return nil, fmt.Errorf("finding rtap-capture: %w", err)
+		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(exe), "rtap-capture"), append([]string{"streams"}, sources...)...)
+	cmd := exec.CommandContext(ctx, path, append([]string{"streams"}, sources...)...)
 	cmd.Stderr = env.Stderr
 	out, err := cmd.Output()
 	if err != nil {
