@@ -41,4 +41,4 @@ scripts/lint.sh "$@"
 
 say "tests, with the race detector"
 packages=(); for m in "$@"; do packages+=("./$m/..."); done
-RTAP_REQUIRE_NATIVE=${RTAP_REQUIRE_NATIVE:-0} go test -race -shuffle=on -p 2 -timeout 15m "${packages[@]}"
+RTAP_REQUIRE_NATIVE=${RTAP_REQUIRE_NATIVE:-0} go test -race -shuffle=on -p 2 -timeout 30m "${packages[@]}"
