@@ -201,8 +201,11 @@ func TestBadModels(t *testing.T) {
 		"form that is absent": {"stt.compute_dtype=q5_1", "int8 only"},
 	} {
 		args := []string{"--set", tt.set}
-		if name == "not its language" {
+		switch name {
+		case "not its language":
 			args = append(args, "--set", "stt.language=de")
+		case "unknown language":
+			args = append(args, "--set", "stt.model="+testkit.Base(t))
 		}
 		cmd := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(rtap(t)), "rtap-stt"), args...)
 		cmd.Dir = testkit.Root(t)

@@ -2,8 +2,16 @@ package transcriber
 
 import (
 	"context"
+	"time"
 
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+const (
+	// contextWait is how long a segment waits for the one before it, which another worker
+	// has in hand when a file is played faster than it was spoken, or speech is dense.
+	contextWait = 2 * time.Second
+	contextPoll = 10 * time.Millisecond
 )
 
 // What became of a job's context, for rtap_stt_context_total.
@@ -23,12 +31,11 @@ func (w *Worker) before(ctx context.Context, job *rtapv1.FinalJob, info Info) (c
 	if len(said.GetOrdinals()) == 0 {
 		return nil, contextNone
 	}
+	ctx, cancel := context.WithTimeout(ctx, contextWait)
+	defer cancel()
 	var tokens []uint32
 	for _, n := range said.GetOrdinals() {
-		r, err := w.rt.Bus.Result(ctx, job.GetStreamId(), n)
-		if err != nil {
-			w.rt.Log.Debug("reading the context failed", "segment_id", job.GetSegmentId(), "error", err)
-		}
+		r := w.await(ctx, job, n)
 		switch {
 		case r.GetKind() == rtapv1.Result_KIND_EMPTY:
 			continue // nothing was said there
@@ -47,4 +54,19 @@ func (w *Worker) before(ctx context.Context, job *rtapv1.FinalJob, info Info) (c
 		return nil, contextMissing
 	}
 	return &Context{PCM: pcm, Tokens: tokens}, contextUsed
+}
+
+// await returns the result of an ordinal of the job's stream, or nil when it does not come
+// in time.
+func (w *Worker) await(ctx context.Context, job *rtapv1.FinalJob, ordinal uint64) *rtapv1.Result {
+	for {
+		r, err := w.rt.Bus.Result(ctx, job.GetStreamId(), ordinal)
+		if err != nil {
+			w.rt.Log.Debug("reading the context failed", "segment_id", job.GetSegmentId(), "error", err)
+		}
+		if r != nil || ctx.Err() != nil {
+			return r
+		}
+		pause(ctx, contextPoll)
+	}
 }
