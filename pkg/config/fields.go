@@ -204,7 +204,7 @@ func Live(key, value string) error {
 		}
 		return fmt.Errorf("%s cannot change while RTAP runs: change the configuration and restart; what can change: %s", key, strings.Join(live, ", "))
 	}
-	return errors.Join(append([]error{l.set(key, value, "value")}, l.validate()...)...)
+	return errors.Join(append([]error{l.set(key, value, "rtap config set")}, l.validate()...)...)
 }
 
 // Setting is one effective value.

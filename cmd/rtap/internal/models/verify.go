@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 
 	"github.com/rtap/rtap/pkg/ggml"
 	"github.com/rtap/rtap/pkg/lifecycle"
@@ -20,7 +21,7 @@ func (c *command) verify(context.Context) error {
 	var bad []error
 	if len(args) == 0 {
 		for i := range c.catalogue.Entries {
-			if _, err := c.verifyEntry(&c.catalogue.Entries[i]); err != nil {
+			if _, err := c.verifyEntry(&c.catalogue.Entries[i], false); err != nil {
 				bad = append(bad, err)
 			}
 		}
@@ -40,7 +41,7 @@ func (c *command) verify(context.Context) error {
 		if err != nil {
 			return lifecycle.Usage(err)
 		}
-		found, err := c.verifyEntry(e)
+		found, err := c.verifyEntry(e, true)
 		if err == nil && !found {
 			err = fmt.Errorf("model %s %w: run `rtap models pull %s`", e.Name, models.ErrAbsent, e.Name)
 		}
@@ -49,8 +50,9 @@ func (c *command) verify(context.Context) error {
 	return errors.Join(bad...)
 }
 
-// verifyEntry checks what is here of an entry; false when nothing is.
-func (c *command) verifyEntry(e *models.Entry) (found bool, err error) {
+// verifyEntry checks what is here of an entry; false when nothing is. Pinned files that are
+// not here are a fault of an entry that was named.
+func (c *command) verifyEntry(e *models.Entry, named bool) (found bool, err error) {
 	forms, _ := c.catalogue.Present(e)
 	var bad []error
 	for _, f := range forms {
@@ -63,6 +65,9 @@ func (c *command) verifyEntry(e *models.Entry) (found bool, err error) {
 	}
 	for _, name := range e.Pinned {
 		path, err := native.Locate(name)
+		if !named && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			bad = append(bad, err)
 			continue

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,19 +68,30 @@ func running(ctx context.Context, env lifecycle.Env, command string) error {
 		return err
 	}
 	defer stop()
-	before, err := b.Settings(ctx)
+	if command == "changes" {
+		return list(ctx, b, env)
+	}
+	// Changes come one after another: a refused one is put back to what stood before it.
+	return b.Exclusive(ctx, "config", fmt.Sprint("rtap config ", os.Getpid()), func(ctx context.Context) error {
+		before, err := b.Settings(ctx)
+		if err != nil {
+			return err
+		}
+		c := change{bus: b, env: env, before: before, wait: *wait}
+		if command == "set" {
+			return c.set(ctx, args[0], args[1])
+		}
+		return c.unset(ctx, args[0])
+	})
+}
+
+func list(ctx context.Context, b *bus.Bus, env lifecycle.Env) error {
+	all, err := b.Settings(ctx)
 	if err != nil {
 		return err
 	}
-	c := change{bus: b, env: env, before: before, wait: *wait}
-	switch command {
-	case "set":
-		return c.set(ctx, args[0], args[1])
-	case "unset":
-		return c.unset(ctx, args[0])
-	}
-	for _, key := range slices.Sorted(maps.Keys(before)) {
-		fmt.Fprintf(env.Stdout, "%s=%s\n", key, before[key])
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(env.Stdout, "%s=%s\n", key, all[key])
 	}
 	return nil
 }
@@ -98,7 +110,11 @@ func (c change) set(ctx context.Context, key, value string) error {
 	if err != nil {
 		return err
 	}
-	err = c.follow(ctx, revision)
+	return c.undo(ctx, key, c.follow(ctx, revision))
+}
+
+// undo puts a setting back when err is a refusal.
+func (c change) undo(ctx context.Context, key string, err error) error {
 	var refusal *refusedError
 	if !errors.As(err, &refusal) {
 		return err
@@ -119,7 +135,7 @@ func (c change) unset(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	return c.follow(ctx, revision)
+	return c.undo(ctx, key, c.follow(ctx, revision))
 }
 
 // refusedError says why a process keeps what it had.

@@ -13,8 +13,8 @@ import (
 	"github.com/rtap/rtap/pkg/models"
 )
 
-// command runs what is no service: `rtap-stt engines`, `rtap-stt plan`,
-// `rtap-stt quantise IN OUT DTYPE`.
+// command runs what is no service: `rtap-stt engines`, `plan`, `bench`,
+// and `quantise IN OUT DTYPE`.
 func command(ctx context.Context, env lifecycle.Env) (done bool, err error) {
 	if len(env.Args) == 0 {
 		return false, nil

@@ -27,7 +27,8 @@ type crew struct {
 	workers []*transcriber.Worker
 
 	mu       sync.Mutex
-	settings config.STT // as loaded
+	settings config.STT // as taken over
+	plan     plan       // of what is loaded
 	engines  []transcriber.Engine
 }
 
@@ -44,6 +45,7 @@ func newCrew(rt *service.Runtime) (*crew, error) {
 			return nil, errors.Join(err, c.close())
 		}
 		c.workers = append(c.workers, transcriber.New(rt, e, p.job))
+		c.plan = p
 		c.loaded(p, e)
 	}
 	return c, nil
@@ -125,9 +127,16 @@ func (c *crew) watch(ctx context.Context, changes chan<- change) {
 // apply brings the workers to the settings, or keeps everything as it is and says why.
 func (c *crew) apply(ctx context.Context, to change) {
 	cfg, err := c.rt.Reload(to.settings)
-	if err == nil && cfg.STT != c.settings {
+	var p plan
+	if err == nil {
+		p, err = choose(cfg.STT, len(c.workers))
+		if err != nil && cfg.STT == c.settings && len(to.settings) == 0 {
+			return // on the fallback, and the model is still not there
+		}
+	}
+	if err == nil && (cfg.STT != c.settings || p.model.Path != c.plan.model.Path || p.model.Name != c.plan.model.Name) {
 		from := c.settings
-		if err = c.reload(ctx, cfg.STT); err == nil {
+		if err = c.reload(ctx, p); err == nil {
 			c.settings = cfg.STT
 			c.rt.Emit("config", rtapv1.ServiceEvent_SEVERITY_INFO, "recogniser changed", func(e *rtapv1.ServiceEvent) {
 				e.From, e.To = describe(from), describe(cfg.STT)
@@ -153,32 +162,43 @@ func describe(s config.STT) string {
 }
 
 // reload gives each worker the new model in turn: the old one serves until the new one is
-// warm, and elsewhere the others go on. The first failure leaves the rest as they are.
-func (c *crew) reload(ctx context.Context, cfg config.STT) error {
+// warm, and elsewhere the others go on. After a failure those that had it get the old one
+// again.
+func (c *crew) reload(ctx context.Context, p plan) error {
 	return c.rt.Bus.Exclusive(ctx, reloadLease, c.rt.Instance, func(ctx context.Context) error {
-		for i, w := range c.workers {
-			p, err := choose(cfg, len(c.workers))
-			if err != nil {
-				return err
+		for i := range c.workers {
+			err := c.put(ctx, i, p)
+			if err == nil {
+				continue
 			}
-			e, err := p.load()
-			if err != nil {
-				return err
+			for j := range i {
+				err = errors.Join(err, c.put(ctx, j, c.plan))
 			}
-			if err := warmUp(ctx, e, p.job); err != nil {
-				return errors.Join(err, e.Close())
-			}
-			old := w.Swap(e, p.job)
-			c.mu.Lock()
-			c.engines[i] = e
-			c.mu.Unlock()
-			c.loaded(p, e)
-			if err := old.Close(); err != nil {
-				c.rt.Log.Warn("closing the old model failed", "error", err)
-			}
+			return err
 		}
+		c.plan = p
 		return nil
 	})
+}
+
+// put loads a plan's model and gives it to a worker.
+func (c *crew) put(ctx context.Context, worker int, p plan) error {
+	e, err := p.load()
+	if err != nil {
+		return err
+	}
+	if err := warmUp(ctx, e, p.job); err != nil {
+		return errors.Join(err, e.Close())
+	}
+	old := c.workers[worker].Swap(e, p.job)
+	c.mu.Lock()
+	c.engines[worker] = e
+	c.mu.Unlock()
+	c.loaded(p, e)
+	if err := old.Close(); err != nil {
+		c.rt.Log.Warn("closing the old model failed", "error", err)
+	}
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
