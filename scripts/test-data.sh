@@ -10,6 +10,7 @@ for m in tiny.en base; do
     if [ -s "$f" ]; then continue 2; fi
   done
   if ! python3 -m pip --version >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    apt-get -q update
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends python3-pip >/dev/null
   fi
   bin/rtap models pull "whisper-$m"
@@ -21,7 +22,8 @@ if [ ! -s $audio/es/tt-allbusy.wav ] && command -v apt-get >/dev/null; then
   trap 'rm -rf "$tmp"' EXIT
   chmod 755 "$tmp"
   [ "$(id -u)" = 0 ] && chown _apt "$tmp" 2>/dev/null || true
-  (cd "$tmp" && apt-get -q download asterisk-core-sounds-fr-wav asterisk-core-sounds-es-wav)
+  fetch() { (cd "$tmp" && apt-get -q download asterisk-core-sounds-fr-wav asterisk-core-sounds-es-wav); }
+  fetch || { apt-get -q update && fetch; } # a new machine has no lists yet
   for deb in "$tmp"/*.deb; do dpkg-deb -x "$deb" "$tmp/x"; done
   mkdir -p $audio/fr $audio/es
   for name in tt-allbusy demo-nogo; do
