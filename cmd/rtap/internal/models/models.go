@@ -3,10 +3,10 @@ package models
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/models"
 )
@@ -64,19 +64,7 @@ func (c *command) parse(name string, register func(*flag.FlagSet)) (args []strin
 	if register != nil {
 		register(fs)
 	}
-	rest := c.env.Args
-	for {
-		if err := fs.Parse(rest); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return nil, &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-			}
-			return nil, lifecycle.Usage(err)
-		}
-		if fs.NArg() == 0 {
-			return args, nil
-		}
-		args, rest = append(args, fs.Arg(0)), fs.Args()[1:]
-	}
+	return arguments.Parse(fs, c.env.Args)
 }
 
 // one returns the entry that the only argument names.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
@@ -32,15 +33,9 @@ func running(ctx context.Context, env lifecycle.Env, command string) error {
 	fs := flags(command, &f, env.Stderr)
 	url := fs.String("nats", "", "`URL` of the server")
 	wait := fs.Duration("wait", 2*time.Minute, "how long the processes may take")
-	var args []string
-	for rest := env.Args; ; { // flags may also stand behind the key and the value
-		if err := parse(fs, rest); err != nil {
-			return err
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		args, rest = append(args, fs.Arg(0)), fs.Args()[1:]
+	args, err := arguments.Parse(fs, env.Args)
+	if err != nil {
+		return err
 	}
 	if command == "set" && len(args) == 1 {
 		if key, value, ok := strings.Cut(args[0], "="); ok {

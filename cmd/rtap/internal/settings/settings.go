@@ -4,12 +4,12 @@ package settings
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/service"
 )
@@ -56,18 +56,10 @@ func flags(name string, f *service.Flags, stderr io.Writer) *flag.FlagSet {
 	return fs
 }
 
-func parse(fs *flag.FlagSet, args []string) error {
-	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-	}
-	return lifecycle.Usage(err)
-}
-
 // file shows or validates the effective configuration.
 func file(env lifecycle.Env, command string) error {
 	var f service.Flags
-	if err := parse(flags(command, &f, env.Stderr), env.Args); err != nil {
+	if _, err := arguments.Parse(flags(command, &f, env.Stderr), env.Args); err != nil {
 		return err
 	}
 	l, err := f.Load(env.Environ)
