@@ -32,14 +32,14 @@ func streamConfigs(cfg *config.Config) []jetstream.StreamConfig {
 		// Frames are resent from capture's ring, so they need no fsync each.
 		audio.PersistMode = jetstream.AsyncPersistMode
 	}
-	ingest := file(StreamIngest, "Audio of remote clients", s.Ingest, prefix+"ingest.*")
+	ingest := file(StreamIngest, "Audio of remote clients", s.Ingest, AllIngest)
 	ingest.Discard = jetstream.DiscardNew
 	drafts := jetstream.StreamConfig{
-		Name: StreamDrafts, Description: "Preliminary work, the newest of each stream", Subjects: []string{AllDrafts},
+		Name: StreamDrafts, Description: "Preliminary work, the newest of each stream", Subjects: []string{AllDrafts, AllSpeculative},
 		Storage: jetstream.MemoryStorage, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardOld,
 		MaxMsgsPerSubject: 1, MaxAge: draftMaxAge, MaxBytes: 64 << 20, Replicas: cfg.NATS.Replicas,
 	}
-	jobs := file(StreamJobs, "Closed segments waiting for their text", s.Jobs, AllFinalJob, prefix+"job.ready.*")
+	jobs := file(StreamJobs, "Closed segments waiting for their text", s.Jobs, AllFinalJob, AllReady)
 	jobs.Retention, jobs.Discard = jetstream.WorkQueuePolicy, jetstream.DiscardNew
 	results := file(StreamResults, "What became of each ordinal", s.Results, AllResults)
 	results.Discard = jetstream.DiscardNew

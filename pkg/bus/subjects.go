@@ -28,6 +28,7 @@ const (
 // Wildcards over all streams of audio.
 const (
 	AllAudio    = prefix + "audio.*"
+	AllIngest   = prefix + "ingest.*"
 	AllResults  = prefix + "result.>"
 	AllFinals   = prefix + "transcript.*.final"
 	AllInterims = prefix + "transcript.*.interim"
@@ -35,6 +36,10 @@ const (
 	AllEvents   = prefix + "event.>"
 	AllFinalJob = prefix + "job.final.*"
 	AllDrafts   = prefix + "job.draft.*"
+	// AllSpeculative are drafts up to a segment's presumed end.
+	AllSpeculative = prefix + "job.speculative.*"
+	// AllReady are closed segments whose text is a draft's.
+	AllReady = prefix + "job.ready.*"
 	// ControlStatus is the micro endpoint on which every process says how it is.
 	ControlStatus = prefix + "control.status"
 )
@@ -59,6 +64,18 @@ func Audio(stream string) string { return prefix + "audio." + stream }
 
 // Draft is where a stream's draft jobs go.
 func Draft(stream string) string { return prefix + "job.draft." + stream }
+
+// Speculative is where a stream's drafts up to a segment's presumed end go.
+func Speculative(stream string) string { return prefix + "job.speculative." + stream }
+
+// DraftResult is where workers say what became of a stream's drafts.
+func DraftResult(stream string) string { return prefix + "draft." + stream }
+
+// ReadyJob is where a stream's closed segments go whose text is known already.
+func ReadyJob(stream string) string { return prefix + "job.ready." + stream }
+
+// Ingest is where audio goes as a remote client sent it.
+func Ingest(stream string) string { return prefix + "ingest." + stream }
 
 // FinalJob is where a stream's closed segments go.
 func FinalJob(stream string) string { return prefix + "job.final." + stream }

@@ -162,7 +162,10 @@ type Frame struct {
 	GapMs     uint32 `protobuf:"varint,9,opt,name=gap_ms,json=gapMs,proto3" json:"gap_ms,omitempty"`
 	GapReason string `protobuf:"bytes,10,opt,name=gap_reason,json=gapReason,proto3" json:"gap_reason,omitempty"`
 	// The source as a person names it, for example "mic:USB Audio" or "file:a.wav".
-	Source        string `protobuf:"bytes,11,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,11,opt,name=source,proto3" json:"source,omitempty"`
+	// A client asked to have what it has said so far as a final: vad closes the open
+	// segment behind this frame.
+	Finalize      bool `protobuf:"varint,12,opt,name=finalize,proto3" json:"finalize,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -272,6 +275,13 @@ func (x *Frame) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *Frame) GetFinalize() bool {
+	if x != nil {
+		return x.Finalize
+	}
+	return false
 }
 
 // IngestChunk is audio as a remote client sent it: subject rtap.v1.ingest.<stream>.
@@ -386,7 +396,7 @@ const file_rtap_v1_audio_proto_rawDesc = "" +
 	"\vcaptured_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"capturedAt\x12!\n" +
 	"\fmonotonic_ns\x18\x02 \x01(\x03R\vmonotonicNs\x12\x17\n" +
-	"\aboot_id\x18\x03 \x01(\tR\x06bootId\"\xaa\x02\n" +
+	"\aboot_id\x18\x03 \x01(\tR\x06bootId\"\xc6\x02\n" +
 	"\x05Frame\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
@@ -400,7 +410,8 @@ const file_rtap_v1_audio_proto_rawDesc = "" +
 	"\n" +
 	"gap_reason\x18\n" +
 	" \x01(\tR\tgapReason\x12\x16\n" +
-	"\x06source\x18\v \x01(\tR\x06source\"\x86\x03\n" +
+	"\x06source\x18\v \x01(\tR\x06source\x12\x1a\n" +
+	"\bfinalize\x18\f \x01(\bR\bfinalize\"\x86\x03\n" +
 	"\vIngestChunk\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x1f\n" +
 	"\vbyte_offset\x18\x02 \x01(\x04R\n" +

@@ -24,6 +24,7 @@ const (
 type DraftJob_Kind int32
 
 const (
+	// Nothing to do: it takes the place of a draft that nobody needs any more.
 	DraftJob_KIND_UNSPECIFIED DraftJob_Kind = 0
 	DraftJob_KIND_INTERIM     DraftJob_Kind = 1
 	DraftJob_KIND_SPECULATIVE DraftJob_Kind = 2
@@ -68,6 +69,60 @@ func (x DraftJob_Kind) Number() protoreflect.EnumNumber {
 // Deprecated: Use DraftJob_Kind.Descriptor instead.
 func (DraftJob_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_rtap_v1_job_proto_rawDescGZIP(), []int{3, 0}
+}
+
+type DraftResult_State int32
+
+const (
+	DraftResult_STATE_UNSPECIFIED DraftResult_State = 0
+	// A worker has begun with it.
+	DraftResult_STATE_STARTED DraftResult_State = 1
+	DraftResult_STATE_DONE    DraftResult_State = 2
+	// A worker gave it up: preempted, or it failed.
+	DraftResult_STATE_DROPPED DraftResult_State = 3
+)
+
+// Enum value maps for DraftResult_State.
+var (
+	DraftResult_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_STARTED",
+		2: "STATE_DONE",
+		3: "STATE_DROPPED",
+	}
+	DraftResult_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"STATE_STARTED":     1,
+		"STATE_DONE":        2,
+		"STATE_DROPPED":     3,
+	}
+)
+
+func (x DraftResult_State) Enum() *DraftResult_State {
+	p := new(DraftResult_State)
+	*p = x
+	return p
+}
+
+func (x DraftResult_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DraftResult_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_rtap_v1_job_proto_enumTypes[1].Descriptor()
+}
+
+func (DraftResult_State) Type() protoreflect.EnumType {
+	return &file_rtap_v1_job_proto_enumTypes[1]
+}
+
+func (x DraftResult_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DraftResult_State.Descriptor instead.
+func (DraftResult_State) EnumDescriptor() ([]byte, []int) {
+	return file_rtap_v1_job_proto_rawDescGZIP(), []int{4, 0}
 }
 
 // Span is a half-open range of samples of one epoch, at 16 kHz.
@@ -242,7 +297,11 @@ type FinalJob struct {
 	// Time vad took from the frame that closed the segment to the publication, in milliseconds.
 	VadMs float64 `protobuf:"fixed64,15,opt,name=vad_ms,json=vadMs,proto3" json:"vad_ms,omitempty"`
 	// Text that a draft already gave for exactly this audio (job.ready only).
-	Draft         *Recognition `protobuf:"bytes,16,opt,name=draft,proto3" json:"draft,omitempty"`
+	Draft *Recognition `protobuf:"bytes,16,opt,name=draft,proto3" json:"draft,omitempty"`
+	// Samples of the epoch that vad had heard when it closed the segment.
+	ClosedSample uint64 `protobuf:"varint,17,opt,name=closed_sample,json=closedSample,proto3" json:"closed_sample,omitempty"`
+	// Why the segment was closed: the boundary's reason.
+	ClosedBy      string `protobuf:"bytes,18,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -389,7 +448,22 @@ func (x *FinalJob) GetDraft() *Recognition {
 	return nil
 }
 
-// DraftJob asks for a preliminary text: subject rtap.v1.job.draft.<stream>.
+func (x *FinalJob) GetClosedSample() uint64 {
+	if x != nil {
+		return x.ClosedSample
+	}
+	return 0
+}
+
+func (x *FinalJob) GetClosedBy() string {
+	if x != nil {
+		return x.ClosedBy
+	}
+	return ""
+}
+
+// DraftJob asks for a preliminary text: subjects rtap.v1.job.draft.<stream> (interim)
+// and rtap.v1.job.speculative.<stream> (speculative).
 type DraftJob struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	StreamId    string                 `protobuf:"bytes,1,opt,name=stream_id,json=streamId,proto3" json:"stream_id,omitempty"`
@@ -406,8 +480,13 @@ type DraftJob struct {
 	Committed string `protobuf:"bytes,10,opt,name=committed,proto3" json:"committed,omitempty"`
 	Previous  string `protobuf:"bytes,11,opt,name=previous,proto3" json:"previous,omitempty"`
 	// Capture time of the last sample of pcm.
-	CapturedAt    *Clock `protobuf:"bytes,12,opt,name=captured_at,json=capturedAt,proto3" json:"captured_at,omitempty"`
-	Traceparent   string `protobuf:"bytes,13,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	CapturedAt  *Clock `protobuf:"bytes,12,opt,name=captured_at,json=capturedAt,proto3" json:"captured_at,omitempty"`
+	Traceparent string `protobuf:"bytes,13,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// Tokens of the committed text that lies in pcm, of the named model, to be forced.
+	CommittedTokens []uint32 `protobuf:"varint,14,rep,packed,name=committed_tokens,json=committedTokens,proto3" json:"committed_tokens,omitempty"`
+	Model           string   `protobuf:"bytes,15,opt,name=model,proto3" json:"model,omitempty"`
+	// Committed text of the segment from before pcm: its beginning was cut off to bound the work.
+	Before        string `protobuf:"bytes,16,opt,name=before,proto3" json:"before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -533,6 +612,190 @@ func (x *DraftJob) GetTraceparent() string {
 	return ""
 }
 
+func (x *DraftJob) GetCommittedTokens() []uint32 {
+	if x != nil {
+		return x.CommittedTokens
+	}
+	return nil
+}
+
+func (x *DraftJob) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *DraftJob) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+// DraftResult is what became of a draft job: subject rtap.v1.draft.<stream>. vad makes a
+// job.ready of a speculative one, and gives the state of an interim one to the next draft.
+type DraftResult struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	StreamId    string                 `protobuf:"bytes,1,opt,name=stream_id,json=streamId,proto3" json:"stream_id,omitempty"`
+	Ordinal     uint64                 `protobuf:"varint,2,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
+	Revision    uint32                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Kind        DraftJob_Kind          `protobuf:"varint,4,opt,name=kind,proto3,enum=rtap.v1.DraftJob_Kind" json:"kind,omitempty"`
+	Span        *Span                  `protobuf:"bytes,5,opt,name=span,proto3" json:"span,omitempty"`
+	State       DraftResult_State      `protobuf:"varint,6,opt,name=state,proto3,enum=rtap.v1.DraftResult_State" json:"state,omitempty"`
+	Recognition *Recognition           `protobuf:"bytes,7,opt,name=recognition,proto3" json:"recognition,omitempty"`
+	// Ordinals of the segments that the text was heard as the continuation of.
+	ContextOrdinals []uint64 `protobuf:"varint,8,rep,packed,name=context_ordinals,json=contextOrdinals,proto3" json:"context_ordinals,omitempty"`
+	// What became of the context, as rtap_stt_context_total counts it.
+	ContextOutcome string `protobuf:"bytes,9,opt,name=context_outcome,json=contextOutcome,proto3" json:"context_outcome,omitempty"`
+	// Text that this and earlier drafts of the segment agree on, and the whole hypothesis.
+	Committed  string `protobuf:"bytes,10,opt,name=committed,proto3" json:"committed,omitempty"`
+	Hypothesis string `protobuf:"bytes,11,opt,name=hypothesis,proto3" json:"hypothesis,omitempty"`
+	// Words and tokens of recognition that are committed, from its beginning.
+	CommittedWords  uint32  `protobuf:"varint,12,opt,name=committed_words,json=committedWords,proto3" json:"committed_words,omitempty"`
+	CommittedTokens uint32  `protobuf:"varint,13,opt,name=committed_tokens,json=committedTokens,proto3" json:"committed_tokens,omitempty"`
+	SttMs           float64 `protobuf:"fixed64,14,opt,name=stt_ms,json=sttMs,proto3" json:"stt_ms,omitempty"`
+	// Probability that a sentence ends where the audio does, 0 to 1; negative when the engine cannot tell.
+	SentenceEnd   float64 `protobuf:"fixed64,15,opt,name=sentence_end,json=sentenceEnd,proto3" json:"sentence_end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DraftResult) Reset() {
+	*x = DraftResult{}
+	mi := &file_rtap_v1_job_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DraftResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DraftResult) ProtoMessage() {}
+
+func (x *DraftResult) ProtoReflect() protoreflect.Message {
+	mi := &file_rtap_v1_job_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DraftResult.ProtoReflect.Descriptor instead.
+func (*DraftResult) Descriptor() ([]byte, []int) {
+	return file_rtap_v1_job_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DraftResult) GetStreamId() string {
+	if x != nil {
+		return x.StreamId
+	}
+	return ""
+}
+
+func (x *DraftResult) GetOrdinal() uint64 {
+	if x != nil {
+		return x.Ordinal
+	}
+	return 0
+}
+
+func (x *DraftResult) GetRevision() uint32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *DraftResult) GetKind() DraftJob_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return DraftJob_KIND_UNSPECIFIED
+}
+
+func (x *DraftResult) GetSpan() *Span {
+	if x != nil {
+		return x.Span
+	}
+	return nil
+}
+
+func (x *DraftResult) GetState() DraftResult_State {
+	if x != nil {
+		return x.State
+	}
+	return DraftResult_STATE_UNSPECIFIED
+}
+
+func (x *DraftResult) GetRecognition() *Recognition {
+	if x != nil {
+		return x.Recognition
+	}
+	return nil
+}
+
+func (x *DraftResult) GetContextOrdinals() []uint64 {
+	if x != nil {
+		return x.ContextOrdinals
+	}
+	return nil
+}
+
+func (x *DraftResult) GetContextOutcome() string {
+	if x != nil {
+		return x.ContextOutcome
+	}
+	return ""
+}
+
+func (x *DraftResult) GetCommitted() string {
+	if x != nil {
+		return x.Committed
+	}
+	return ""
+}
+
+func (x *DraftResult) GetHypothesis() string {
+	if x != nil {
+		return x.Hypothesis
+	}
+	return ""
+}
+
+func (x *DraftResult) GetCommittedWords() uint32 {
+	if x != nil {
+		return x.CommittedWords
+	}
+	return 0
+}
+
+func (x *DraftResult) GetCommittedTokens() uint32 {
+	if x != nil {
+		return x.CommittedTokens
+	}
+	return 0
+}
+
+func (x *DraftResult) GetSttMs() float64 {
+	if x != nil {
+		return x.SttMs
+	}
+	return 0
+}
+
+func (x *DraftResult) GetSentenceEnd() float64 {
+	if x != nil {
+		return x.SentenceEnd
+	}
+	return 0
+}
+
 // Word is one word of a recognition.
 type Word struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -543,14 +806,16 @@ type Word struct {
 	// 0 to 1.
 	Confidence float32 `protobuf:"fixed32,4,opt,name=confidence,proto3" json:"confidence,omitempty"`
 	// The times were estimated from the text, not aligned to the audio.
-	Estimated     bool `protobuf:"varint,5,opt,name=estimated,proto3" json:"estimated,omitempty"`
+	Estimated bool `protobuf:"varint,5,opt,name=estimated,proto3" json:"estimated,omitempty"`
+	// How many of the recognition's tokens make this word, marks included.
+	Tokens        uint32 `protobuf:"varint,6,opt,name=tokens,proto3" json:"tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Word) Reset() {
 	*x = Word{}
-	mi := &file_rtap_v1_job_proto_msgTypes[4]
+	mi := &file_rtap_v1_job_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +827,7 @@ func (x *Word) String() string {
 func (*Word) ProtoMessage() {}
 
 func (x *Word) ProtoReflect() protoreflect.Message {
-	mi := &file_rtap_v1_job_proto_msgTypes[4]
+	mi := &file_rtap_v1_job_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +840,7 @@ func (x *Word) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Word.ProtoReflect.Descriptor instead.
 func (*Word) Descriptor() ([]byte, []int) {
-	return file_rtap_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_rtap_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Word) GetText() string {
@@ -613,6 +878,13 @@ func (x *Word) GetEstimated() bool {
 	return false
 }
 
+func (x *Word) GetTokens() uint32 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
 // Recognition is what an engine heard.
 type Recognition struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -632,7 +904,7 @@ type Recognition struct {
 
 func (x *Recognition) Reset() {
 	*x = Recognition{}
-	mi := &file_rtap_v1_job_proto_msgTypes[5]
+	mi := &file_rtap_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +916,7 @@ func (x *Recognition) String() string {
 func (*Recognition) ProtoMessage() {}
 
 func (x *Recognition) ProtoReflect() protoreflect.Message {
-	mi := &file_rtap_v1_job_proto_msgTypes[5]
+	mi := &file_rtap_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +929,7 @@ func (x *Recognition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recognition.ProtoReflect.Descriptor instead.
 func (*Recognition) Descriptor() ([]byte, []int) {
-	return file_rtap_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_rtap_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Recognition) GetText() string {
@@ -721,7 +993,7 @@ type Model struct {
 
 func (x *Model) Reset() {
 	*x = Model{}
-	mi := &file_rtap_v1_job_proto_msgTypes[6]
+	mi := &file_rtap_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +1005,7 @@ func (x *Model) String() string {
 func (*Model) ProtoMessage() {}
 
 func (x *Model) ProtoReflect() protoreflect.Message {
-	mi := &file_rtap_v1_job_proto_msgTypes[6]
+	mi := &file_rtap_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +1018,7 @@ func (x *Model) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Model.ProtoReflect.Descriptor instead.
 func (*Model) Descriptor() ([]byte, []int) {
-	return file_rtap_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_rtap_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Model) GetName() string {
@@ -786,7 +1058,7 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\x06tokens\x18\x03 \x03(\rR\x06tokens\x12\x14\n" +
 	"\x05model\x18\x04 \x01(\tR\x05model\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x1a\n" +
-	"\bordinals\x18\x06 \x03(\x04R\bordinals\"\xc5\x04\n" +
+	"\bordinals\x18\x06 \x03(\x04R\bordinals\"\x87\x05\n" +
 	"\bFinalJob\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1d\n" +
@@ -805,7 +1077,9 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\x0fspeech_ended_at\x18\r \x01(\v2\x0e.rtap.v1.ClockR\rspeechEndedAt\x12 \n" +
 	"\vtraceparent\x18\x0e \x01(\tR\vtraceparent\x12\x15\n" +
 	"\x06vad_ms\x18\x0f \x01(\x01R\x05vadMs\x12*\n" +
-	"\x05draft\x18\x10 \x01(\v2\x14.rtap.v1.RecognitionR\x05draft\"\xff\x03\n" +
+	"\x05draft\x18\x10 \x01(\v2\x14.rtap.v1.RecognitionR\x05draft\x12#\n" +
+	"\rclosed_sample\x18\x11 \x01(\x04R\fclosedSample\x12\x1b\n" +
+	"\tclosed_by\x18\x12 \x01(\tR\bclosedBy\"\xd8\x04\n" +
 	"\bDraftJob\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1d\n" +
@@ -822,11 +1096,39 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\bprevious\x18\v \x01(\tR\bprevious\x12/\n" +
 	"\vcaptured_at\x18\f \x01(\v2\x0e.rtap.v1.ClockR\n" +
 	"capturedAt\x12 \n" +
-	"\vtraceparent\x18\r \x01(\tR\vtraceparent\"D\n" +
+	"\vtraceparent\x18\r \x01(\tR\vtraceparent\x12)\n" +
+	"\x10committed_tokens\x18\x0e \x03(\rR\x0fcommittedTokens\x12\x14\n" +
+	"\x05model\x18\x0f \x01(\tR\x05model\x12\x16\n" +
+	"\x06before\x18\x10 \x01(\tR\x06before\"D\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_INTERIM\x10\x01\x12\x14\n" +
-	"\x10KIND_SPECULATIVE\x10\x02\"\x9a\x01\n" +
+	"\x10KIND_SPECULATIVE\x10\x02\"\x8f\x05\n" +
+	"\vDraftResult\x12\x1b\n" +
+	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
+	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\rR\brevision\x12*\n" +
+	"\x04kind\x18\x04 \x01(\x0e2\x16.rtap.v1.DraftJob.KindR\x04kind\x12!\n" +
+	"\x04span\x18\x05 \x01(\v2\r.rtap.v1.SpanR\x04span\x120\n" +
+	"\x05state\x18\x06 \x01(\x0e2\x1a.rtap.v1.DraftResult.StateR\x05state\x126\n" +
+	"\vrecognition\x18\a \x01(\v2\x14.rtap.v1.RecognitionR\vrecognition\x12)\n" +
+	"\x10context_ordinals\x18\b \x03(\x04R\x0fcontextOrdinals\x12'\n" +
+	"\x0fcontext_outcome\x18\t \x01(\tR\x0econtextOutcome\x12\x1c\n" +
+	"\tcommitted\x18\n" +
+	" \x01(\tR\tcommitted\x12\x1e\n" +
+	"\n" +
+	"hypothesis\x18\v \x01(\tR\n" +
+	"hypothesis\x12'\n" +
+	"\x0fcommitted_words\x18\f \x01(\rR\x0ecommittedWords\x12)\n" +
+	"\x10committed_tokens\x18\r \x01(\rR\x0fcommittedTokens\x12\x15\n" +
+	"\x06stt_ms\x18\x0e \x01(\x01R\x05sttMs\x12!\n" +
+	"\fsentence_end\x18\x0f \x01(\x01R\vsentenceEnd\"T\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTATE_STARTED\x10\x01\x12\x0e\n" +
+	"\n" +
+	"STATE_DONE\x10\x02\x12\x11\n" +
+	"\rSTATE_DROPPED\x10\x03\"\xb2\x01\n" +
 	"\x04Word\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12!\n" +
 	"\fstart_sample\x18\x02 \x01(\x04R\vstartSample\x12\x1d\n" +
@@ -835,7 +1137,8 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"confidence\x18\x04 \x01(\x02R\n" +
 	"confidence\x12\x1c\n" +
-	"\testimated\x18\x05 \x01(\bR\testimated\"\xda\x01\n" +
+	"\testimated\x18\x05 \x01(\bR\testimated\x12\x16\n" +
+	"\x06tokens\x18\x06 \x01(\rR\x06tokens\"\xda\x01\n" +
 	"\vRecognition\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1e\n" +
 	"\n" +
@@ -863,37 +1166,43 @@ func file_rtap_v1_job_proto_rawDescGZIP() []byte {
 	return file_rtap_v1_job_proto_rawDescData
 }
 
-var file_rtap_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rtap_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_rtap_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_rtap_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_rtap_v1_job_proto_goTypes = []any{
-	(DraftJob_Kind)(0),  // 0: rtap.v1.DraftJob.Kind
-	(*Span)(nil),        // 1: rtap.v1.Span
-	(*Context)(nil),     // 2: rtap.v1.Context
-	(*FinalJob)(nil),    // 3: rtap.v1.FinalJob
-	(*DraftJob)(nil),    // 4: rtap.v1.DraftJob
-	(*Word)(nil),        // 5: rtap.v1.Word
-	(*Recognition)(nil), // 6: rtap.v1.Recognition
-	(*Model)(nil),       // 7: rtap.v1.Model
-	(*Clock)(nil),       // 8: rtap.v1.Clock
+	(DraftJob_Kind)(0),     // 0: rtap.v1.DraftJob.Kind
+	(DraftResult_State)(0), // 1: rtap.v1.DraftResult.State
+	(*Span)(nil),           // 2: rtap.v1.Span
+	(*Context)(nil),        // 3: rtap.v1.Context
+	(*FinalJob)(nil),       // 4: rtap.v1.FinalJob
+	(*DraftJob)(nil),       // 5: rtap.v1.DraftJob
+	(*DraftResult)(nil),    // 6: rtap.v1.DraftResult
+	(*Word)(nil),           // 7: rtap.v1.Word
+	(*Recognition)(nil),    // 8: rtap.v1.Recognition
+	(*Model)(nil),          // 9: rtap.v1.Model
+	(*Clock)(nil),          // 10: rtap.v1.Clock
 }
 var file_rtap_v1_job_proto_depIdxs = []int32{
-	1,  // 0: rtap.v1.Context.span:type_name -> rtap.v1.Span
-	1,  // 1: rtap.v1.FinalJob.span:type_name -> rtap.v1.Span
-	2,  // 2: rtap.v1.FinalJob.context:type_name -> rtap.v1.Context
-	8,  // 3: rtap.v1.FinalJob.closed_at:type_name -> rtap.v1.Clock
-	8,  // 4: rtap.v1.FinalJob.speech_ended_at:type_name -> rtap.v1.Clock
-	6,  // 5: rtap.v1.FinalJob.draft:type_name -> rtap.v1.Recognition
-	1,  // 6: rtap.v1.DraftJob.span:type_name -> rtap.v1.Span
-	2,  // 7: rtap.v1.DraftJob.context:type_name -> rtap.v1.Context
+	2,  // 0: rtap.v1.Context.span:type_name -> rtap.v1.Span
+	2,  // 1: rtap.v1.FinalJob.span:type_name -> rtap.v1.Span
+	3,  // 2: rtap.v1.FinalJob.context:type_name -> rtap.v1.Context
+	10, // 3: rtap.v1.FinalJob.closed_at:type_name -> rtap.v1.Clock
+	10, // 4: rtap.v1.FinalJob.speech_ended_at:type_name -> rtap.v1.Clock
+	8,  // 5: rtap.v1.FinalJob.draft:type_name -> rtap.v1.Recognition
+	2,  // 6: rtap.v1.DraftJob.span:type_name -> rtap.v1.Span
+	3,  // 7: rtap.v1.DraftJob.context:type_name -> rtap.v1.Context
 	0,  // 8: rtap.v1.DraftJob.kind:type_name -> rtap.v1.DraftJob.Kind
-	8,  // 9: rtap.v1.DraftJob.captured_at:type_name -> rtap.v1.Clock
-	5,  // 10: rtap.v1.Recognition.words:type_name -> rtap.v1.Word
-	7,  // 11: rtap.v1.Recognition.model:type_name -> rtap.v1.Model
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	10, // 9: rtap.v1.DraftJob.captured_at:type_name -> rtap.v1.Clock
+	0,  // 10: rtap.v1.DraftResult.kind:type_name -> rtap.v1.DraftJob.Kind
+	2,  // 11: rtap.v1.DraftResult.span:type_name -> rtap.v1.Span
+	1,  // 12: rtap.v1.DraftResult.state:type_name -> rtap.v1.DraftResult.State
+	8,  // 13: rtap.v1.DraftResult.recognition:type_name -> rtap.v1.Recognition
+	7,  // 14: rtap.v1.Recognition.words:type_name -> rtap.v1.Word
+	9,  // 15: rtap.v1.Recognition.model:type_name -> rtap.v1.Model
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_rtap_v1_job_proto_init() }
@@ -907,8 +1216,8 @@ func file_rtap_v1_job_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rtap_v1_job_proto_rawDesc), len(file_rtap_v1_job_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      2,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -101,7 +101,12 @@ type Result struct {
 	Traceparent string   `protobuf:"bytes,15,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	Timings     *Timings `protobuf:"bytes,16,opt,name=timings,proto3" json:"timings,omitempty"`
 	// The process that stored it.
-	Worker        string `protobuf:"bytes,17,opt,name=worker,proto3" json:"worker,omitempty"`
+	Worker string `protobuf:"bytes,17,opt,name=worker,proto3" json:"worker,omitempty"`
+	// Samples of the epoch that vad had heard when it closed the segment, and why it did.
+	ClosedSample uint64 `protobuf:"varint,18,opt,name=closed_sample,json=closedSample,proto3" json:"closed_sample,omitempty"`
+	ClosedBy     string `protobuf:"bytes,19,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
+	// The text is a draft's, decoded before the segment was closed.
+	Speculative   bool `protobuf:"varint,20,opt,name=speculative,proto3" json:"speculative,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -255,6 +260,27 @@ func (x *Result) GetWorker() string {
 	return ""
 }
 
+func (x *Result) GetClosedSample() uint64 {
+	if x != nil {
+		return x.ClosedSample
+	}
+	return 0
+}
+
+func (x *Result) GetClosedBy() string {
+	if x != nil {
+		return x.ClosedBy
+	}
+	return ""
+}
+
+func (x *Result) GetSpeculative() bool {
+	if x != nil {
+		return x.Speculative
+	}
+	return false
+}
+
 // Timings are milliseconds spent in each stage.
 type Timings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -397,7 +423,7 @@ var File_rtap_v1_result_proto protoreflect.FileDescriptor
 
 const file_rtap_v1_result_proto_rawDesc = "" +
 	"\n" +
-	"\x14rtap/v1/result.proto\x12\artap.v1\x1a\x13rtap/v1/audio.proto\x1a\x11rtap/v1/job.proto\"\xf9\x05\n" +
+	"\x14rtap/v1/result.proto\x12\artap.v1\x1a\x13rtap/v1/audio.proto\x1a\x11rtap/v1/job.proto\"\xdd\x06\n" +
 	"\x06Result\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12(\n" +
@@ -417,7 +443,10 @@ const file_rtap_v1_result_proto_rawDesc = "" +
 	"\x06reason\x18\x0e \x01(\tR\x06reason\x12 \n" +
 	"\vtraceparent\x18\x0f \x01(\tR\vtraceparent\x12*\n" +
 	"\atimings\x18\x10 \x01(\v2\x10.rtap.v1.TimingsR\atimings\x12\x16\n" +
-	"\x06worker\x18\x11 \x01(\tR\x06worker\"w\n" +
+	"\x06worker\x18\x11 \x01(\tR\x06worker\x12#\n" +
+	"\rclosed_sample\x18\x12 \x01(\x04R\fclosedSample\x12\x1b\n" +
+	"\tclosed_by\x18\x13 \x01(\tR\bclosedBy\x12 \n" +
+	"\vspeculative\x18\x14 \x01(\bR\vspeculative\"w\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tKIND_TEXT\x10\x01\x12\x0e\n" +

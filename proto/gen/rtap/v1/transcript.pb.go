@@ -471,8 +471,14 @@ type ResultsRtap struct {
 	Epoch   uint32 `protobuf:"varint,16,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// The figures of latency_ms span hosts whose clocks cannot be compared.
 	Unsynchronised bool `protobuf:"varint,17,opt,name=unsynchronised,proto3" json:"unsynchronised,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Seconds since the first sample of the epoch at which the segment was closed, and why:
+	// silence, max_segment, end_of_stream, gap, epoch or finalize. 0 and "" for interims.
+	ClosedAt float64 `protobuf:"fixed64,18,opt,name=closed_at,json=closedAt,proto3" json:"closed_at,omitempty"`
+	ClosedBy string  `protobuf:"bytes,19,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
+	// The text was decoded before the segment was closed.
+	Speculative   bool `protobuf:"varint,20,opt,name=speculative,proto3" json:"speculative,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ResultsRtap) Reset() {
@@ -620,6 +626,27 @@ func (x *ResultsRtap) GetEpoch() uint32 {
 func (x *ResultsRtap) GetUnsynchronised() bool {
 	if x != nil {
 		return x.Unsynchronised
+	}
+	return false
+}
+
+func (x *ResultsRtap) GetClosedAt() float64 {
+	if x != nil {
+		return x.ClosedAt
+	}
+	return 0
+}
+
+func (x *ResultsRtap) GetClosedBy() string {
+	if x != nil {
+		return x.ClosedBy
+	}
+	return ""
+}
+
+func (x *ResultsRtap) GetSpeculative() bool {
+	if x != nil {
+		return x.Speculative
 	}
 	return false
 }
@@ -988,7 +1015,7 @@ const file_rtap_v1_transcript_proto_rawDesc = "" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04arch\x18\x02 \x01(\tR\x04arch\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\"\x9c\x04\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\"\xf8\x04\n" +
 	"\vResultsRtap\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\rR\x06schema\x12\x1b\n" +
 	"\tstream_id\x18\x02 \x01(\tR\bstreamId\x12!\n" +
@@ -1010,7 +1037,10 @@ const file_rtap_v1_transcript_proto_rawDesc = "" +
 	"latency_ms\x18\x0e \x01(\v2\x12.rtap.v1.LatencyMsR\tlatencyMs\x12\x18\n" +
 	"\aordinal\x18\x0f \x01(\rR\aordinal\x12\x14\n" +
 	"\x05epoch\x18\x10 \x01(\rR\x05epoch\x12&\n" +
-	"\x0eunsynchronised\x18\x11 \x01(\bR\x0eunsynchronised\"\x90\x01\n" +
+	"\x0eunsynchronised\x18\x11 \x01(\bR\x0eunsynchronised\x12\x1b\n" +
+	"\tclosed_at\x18\x12 \x01(\x01R\bclosedAt\x12\x1b\n" +
+	"\tclosed_by\x18\x13 \x01(\tR\bclosedBy\x12 \n" +
+	"\vspeculative\x18\x14 \x01(\bR\vspeculative\"\x90\x01\n" +
 	"\tLatencyMs\x12\x10\n" +
 	"\x03vad\x18\x01 \x01(\x01R\x03vad\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\x01R\x05queue\x12\x10\n" +

@@ -17,6 +17,9 @@ type Options struct {
 	Translate bool
 	// Context is what was said just before, for engines that take one; nil for none.
 	Context *Context
+	// Forced are tokens of the same model that the text begins with, for engines that take
+	// a context: earlier drafts agreed on them. The transcript holds them as if heard.
+	Forced []uint32
 }
 
 // Context lets an engine hear a segment as the continuation of what came before it.
@@ -35,6 +38,8 @@ type Word struct {
 	Confidence float64
 	// Estimated times were spread over the text, not aligned to the audio.
 	Estimated bool
+	// Tokens is how many of the transcript's tokens make the word, marks included.
+	Tokens int
 }
 
 // Transcript is what an engine heard. An empty text has the reason in Dropped.
@@ -49,6 +54,9 @@ type Transcript struct {
 	// Alone is why a segment with context was decoded once more without: "empty" or
 	// "repetition"; "" when it was not.
 	Alone string
+	// SentenceEnd is the probability that a sentence ends where the audio does; negative
+	// when the engine cannot tell.
+	SentenceEnd float64
 }
 
 // Info names an engine and its model.
