@@ -26,6 +26,8 @@ type Bus struct {
 
 	failures atomic.Int64
 
+	streams, buckets sync.Map // handles by name
+
 	mu          sync.Mutex
 	reason      string
 	reconnected chan struct{}

@@ -26,9 +26,9 @@ func (b *Bus) HighestOrdinal(ctx context.Context, stream string) (uint64, error)
 	if last != nil {
 		highest = last.Ordinal()
 	}
-	s, err := b.js.Stream(ctx, StreamResults)
+	s, err := b.stream(ctx, StreamResults)
 	if err != nil {
-		return 0, fmt.Errorf("opening results: %w", err)
+		return 0, err
 	}
 	info, err := s.Info(ctx, jetstream.WithSubjectFilter(prefix+"result."+stream+".>"))
 	if err != nil {
@@ -55,9 +55,9 @@ func (b *Bus) NextFinalSequence(ctx context.Context) (uint64, error) {
 
 // AudioStreams lists the streams that have stored audio.
 func (b *Bus) AudioStreams(ctx context.Context) ([]string, error) {
-	s, err := b.js.Stream(ctx, StreamAudio)
+	s, err := b.stream(ctx, StreamAudio)
 	if err != nil {
-		return nil, fmt.Errorf("opening audio: %w", err)
+		return nil, err
 	}
 	info, err := s.Info(ctx, jetstream.WithSubjectFilter(AllAudio))
 	if err != nil {
@@ -72,9 +72,9 @@ func (b *Bus) AudioStreams(ctx context.Context) ([]string, error) {
 
 // LastFrame returns the newest stored frame of a stream; nil without one.
 func (b *Bus) LastFrame(ctx context.Context, stream string) (*rtapv1.Frame, error) {
-	s, err := b.js.Stream(ctx, StreamAudio)
+	s, err := b.stream(ctx, StreamAudio)
 	if err != nil {
-		return nil, fmt.Errorf("opening audio: %w", err)
+		return nil, err
 	}
 	msg, err := s.GetLastMsgForSubject(ctx, Audio(stream))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -48,9 +48,9 @@ func text(subject string, m proto.Message) (*nats.Msg, error) {
 
 // LoadCheckpoint returns a stream's checkpoint and its revision; nil and 0 without one.
 func (b *Bus) LoadCheckpoint(ctx context.Context, stream string) (*rtapv1.Checkpoint, uint64, error) {
-	kv, err := b.js.KeyValue(ctx, BucketCheckpoints)
+	kv, err := b.bucket(ctx, BucketCheckpoints)
 	if err != nil {
-		return nil, 0, fmt.Errorf("opening checkpoints: %w", err)
+		return nil, 0, err
 	}
 	e, err := kv.Get(ctx, stream)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -69,9 +69,9 @@ func (b *Bus) LoadCheckpoint(ctx context.Context, stream string) (*rtapv1.Checkp
 // StoreCheckpoint writes cp if the stored revision is still rev (0: none), and returns
 // the new one. It gives ErrConflict when another holder has written.
 func (b *Bus) StoreCheckpoint(ctx context.Context, cp *rtapv1.Checkpoint, rev uint64) (uint64, error) {
-	kv, err := b.js.KeyValue(ctx, BucketCheckpoints)
+	kv, err := b.bucket(ctx, BucketCheckpoints)
 	if err != nil {
-		return 0, fmt.Errorf("opening checkpoints: %w", err)
+		return 0, err
 	}
 	data, err := proto.Marshal(cp)
 	if err != nil {
@@ -87,16 +87,20 @@ func (b *Bus) StoreCheckpoint(ctx context.Context, cp *rtapv1.Checkpoint, rev ui
 	return next, nil
 }
 
-// PublishJob stores a closed segment's job and waits for the acknowledgement.
+// PublishJob stores a closed segment's job and waits for the acknowledgement. One with a
+// draft's text goes where it is taken while an inference runs.
 func (b *Bus) PublishJob(ctx context.Context, job *rtapv1.FinalJob) error {
-	msg, err := binary(FinalJob(job.GetStreamId()), job)
+	subject := FinalJob(job.GetStreamId())
+	if job.GetDraft() != nil {
+		subject = ReadyJob(job.GetStreamId())
+	}
+	msg, err := binary(subject, job)
 	if err != nil {
 		return err
 	}
 	msg.Header.Set("traceparent", job.GetTraceparent())
 	msg.Header.Set("Rtap-Ordinal", strconv.FormatUint(job.GetOrdinal(), 10))
-	_, err = b.js.PublishMsg(ctx, msg, jetstream.WithMsgID("job/"+job.GetSegmentId()))
-	if err != nil {
+	if _, err := b.js.PublishMsg(ctx, msg, jetstream.WithMsgID("job/"+job.GetSegmentId())); err != nil {
 		return fmt.Errorf("publishing job %s: %w", job.GetSegmentId(), err)
 	}
 	return nil
@@ -104,11 +108,44 @@ func (b *Bus) PublishJob(ctx context.Context, job *rtapv1.FinalJob) error {
 
 // PublishDraft offers preliminary work; it does not wait, and the work may be shed.
 func (b *Bus) PublishDraft(job *rtapv1.DraftJob) error {
-	msg, err := binary(Draft(job.GetStreamId()), job)
+	subject := Speculative(job.GetStreamId())
+	if job.GetKind() == rtapv1.DraftJob_KIND_INTERIM {
+		subject = Draft(job.GetStreamId())
+	}
+	return b.send(subject, job)
+}
+
+// PublishDraftResult says what became of a draft, to whoever listens.
+func (b *Bus) PublishDraftResult(r *rtapv1.DraftResult) error {
+	return b.send(DraftResult(r.GetStreamId()), r)
+}
+
+func (b *Bus) send(subject string, m proto.Message) error {
+	msg, err := binary(subject, m)
 	if err != nil {
 		return err
 	}
 	return b.conn.PublishMsg(msg)
+}
+
+// DraftResults gives what becomes of a stream's drafts until stop is called. What does not
+// fit into the channel is dropped: a draft is never needed.
+func (b *Bus) DraftResults(stream string) (results <-chan *rtapv1.DraftResult, stop func(), err error) {
+	out := make(chan *rtapv1.DraftResult, 64)
+	sub, err := b.conn.Subscribe(DraftResult(stream), func(m *nats.Msg) {
+		r := &rtapv1.DraftResult{}
+		if proto.Unmarshal(m.Data, r) != nil {
+			return
+		}
+		select {
+		case out <- r:
+		default:
+		}
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("listening for drafts of %s: %w", stream, err)
+	}
+	return out, func() { _ = sub.Unsubscribe() }, nil
 }
 
 // StoreResult records what became of an ordinal. The first result stands: ErrExists
@@ -130,9 +167,9 @@ func (b *Bus) StoreResult(ctx context.Context, r *rtapv1.Result) error {
 
 // Result returns the stored result of an ordinal; nil when there is none (any more).
 func (b *Bus) Result(ctx context.Context, stream string, ordinal uint64) (*rtapv1.Result, error) {
-	s, err := b.js.Stream(ctx, StreamResults)
+	s, err := b.stream(ctx, StreamResults)
 	if err != nil {
-		return nil, fmt.Errorf("opening results: %w", err)
+		return nil, err
 	}
 	msg, err := s.GetLastMsgForSubject(ctx, Result(stream, ordinal))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -177,9 +214,9 @@ func (b *Bus) PublishDead(ctx context.Context, d *rtapv1.DeadJob) error {
 // LastFinal returns the newest entry of a stream's transcript log and its sequence in
 // RTAP_TRANSCRIPTS; nil and 0 when there is none.
 func (b *Bus) LastFinal(ctx context.Context, stream string) (*wire.Entry, uint64, error) {
-	s, err := b.js.Stream(ctx, StreamTranscripts)
+	s, err := b.stream(ctx, StreamTranscripts)
 	if err != nil {
-		return nil, 0, fmt.Errorf("opening transcripts: %w", err)
+		return nil, 0, err
 	}
 	msg, err := s.GetLastMsgForSubject(ctx, Final(stream))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

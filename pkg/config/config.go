@@ -11,6 +11,7 @@ import "time"
 // what is allowed: "min=N", "max=N", "oneof=a|b|c", "required". A live tag marks what a running
 // process takes over, by `rtap config set` or SIGHUP.
 type Config struct {
+	Profile         string        `yaml:"profile"`
 	NATS            NATS          `yaml:"nats"`
 	Streams         Streams       `yaml:"streams"`
 	Audio           Audio         `yaml:"audio"`
@@ -81,6 +82,8 @@ type VAD struct {
 	OffsetThreshold float64 `yaml:"offset_threshold" rule:"min=0.01,max=0.99"`
 	PreRollMS       int     `yaml:"pre_roll_ms" rule:"min=0,max=2000"`
 	HangoverMS      int     `yaml:"hangover_ms" rule:"min=0,max=5000"`
+	EagerHangoverMS int     `yaml:"eager_hangover_ms" rule:"min=0,max=5000"`
+	EagerSentence   float64 `yaml:"eager_sentence" rule:"min=0,max=1"`
 	TailMS          int     `yaml:"tail_ms" rule:"min=0,max=5000"`
 	MinSpeechMS     int     `yaml:"min_speech_ms" rule:"min=0,max=2000"`
 	MaxSegmentMS    int     `yaml:"max_segment_ms" rule:"min=2000,max=15000"`
@@ -98,6 +101,8 @@ type STT struct {
 	BeamSize          int           `yaml:"beam_size" rule:"min=1,max=8" live:"true"`
 	ComputeDtype      string        `yaml:"compute_dtype" rule:"oneof=auto|float16|int8|q8_0|q5_1" live:"true"`
 	InterimIntervalMS int           `yaml:"interim_interval_ms" rule:"min=0,max=10000"`
+	Speculate         bool          `yaml:"speculate"`
+	Context           bool          `yaml:"context"`
 	MaxDeliveries     int           `yaml:"max_deliveries" rule:"min=1,max=100"`
 	AckWait           time.Duration `yaml:"ack_wait" rule:"min=1s"`
 	JobTimeout        time.Duration `yaml:"job_timeout" rule:"min=1s"`
@@ -156,6 +161,7 @@ type Log struct {
 // Default returns the built-in values; config/default.yaml says the same.
 func Default() *Config {
 	return &Config{
+		Profile: "balanced",
 		NATS: NATS{
 			URL: "nats://127.0.0.1:4222", ReconnectWait: 200 * time.Millisecond,
 			PingInterval: 2 * time.Second, Replicas: 1,
@@ -175,12 +181,12 @@ func Default() *Config {
 			RingBufferSizeMS: 4000, FastLeadMS: 60000,
 		},
 		VAD: VAD{
-			OnsetThreshold: 0.5, OffsetThreshold: 0.5, PreRollMS: 256, HangoverMS: 0, TailMS: 0,
+			OnsetThreshold: 0.5, OffsetThreshold: 0.5, PreRollMS: 256, HangoverMS: 0, EagerHangoverMS: 0, EagerSentence: 0.5, TailMS: 0,
 			MinSpeechMS: 128, MaxSegmentMS: 15000, UtteranceEndMS: 1000, LevelIntervalMS: 1000,
 		},
 		STT: STT{
 			Model: "auto", Language: "en", Task: "transcribe", Threads: 0, BeamSize: 1, ComputeDtype: "auto",
-			InterimIntervalMS: 300, MaxDeliveries: 5, AckWait: 30 * time.Second, JobTimeout: 60 * time.Second,
+			InterimIntervalMS: 300, Speculate: true, Context: true, MaxDeliveries: 5, AckWait: 30 * time.Second, JobTimeout: 60 * time.Second,
 		},
 		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 1}},
 		Egress: Egress{

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -44,15 +45,30 @@ func (l *Loaded) Origin(key string) string {
 
 // shortNames are the manual's variables and the keys that they set.
 var shortNames = map[string]string{
+	"RTAP_PROFILE":    "profile",
 	"RTAP_LOG_LEVEL":  "log.level",
 	"AUDIO_DEVICE":    "audio.device",
 	"RTAP_AUDIO_MOCK": "audio.mock",
 }
 
-var environmentName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var overlayName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // Load builds the effective configuration. The error joins everything that is wrong.
 func Load(opts Options) (*Loaded, error) {
+	l, errs := load(opts, "")
+	// Only now it is known which profile is asked for; its file goes under all but the base.
+	if len(errs) == 0 {
+		l, errs = load(opts, l.Profile)
+	}
+	errs = append(errs, l.validate()...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// load applies every layer, with that of the profile unless it is "".
+func load(opts Options, profile string) (*Loaded, []error) {
 	l := &Loaded{Config: Default(), origin: map[string]string{}}
 	env := map[string]string{}
 	for _, kv := range opts.Environ {
@@ -71,8 +87,12 @@ func Load(opts Options) (*Loaded, error) {
 	if base != "" {
 		errs = append(errs, l.file(base))
 	}
+	// The built-in defaults are those of the default profile, which needs no file.
+	if _, err := os.Stat(overlayPath(base, profile)); profile != "" && (err == nil || profile != Default().Profile) {
+		errs = append(errs, l.overlay(base, "profile: ", profile))
+	}
 	if name := env["RTAP_ENVIRONMENT"]; name != "" && name != "default" {
-		errs = append(errs, l.overlay(base, name))
+		errs = append(errs, l.overlay(base, "RTAP_ENVIRONMENT=", name))
 	}
 	errs = append(errs, l.environment(opts.Environ)...)
 	for _, kv := range opts.Set {
@@ -86,11 +106,7 @@ func Load(opts Options) (*Loaded, error) {
 	for key, value := range opts.Running {
 		errs = append(errs, l.set(key, value, "rtap config set"))
 	}
-	errs = append(errs, l.validate()...)
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	return l, nil
+	return l, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
 func findDefault() string {
@@ -106,21 +122,27 @@ func findDefault() string {
 	return ""
 }
 
-func (l *Loaded) overlay(base, name string) error {
-	if !environmentName.MatchString(name) {
-		return fmt.Errorf("RTAP_ENVIRONMENT=%q: want letters, digits, '_' or '-'", name)
-	}
+// overlayPath is that of an overlay beside the base file.
+func overlayPath(base, name string) string {
 	dir := "config"
 	if base != "" {
 		dir = filepath.Dir(base)
 	}
-	path := filepath.Join(dir, name+".yaml")
+	return filepath.Join(dir, name+".yaml")
+}
+
+// overlay reads the file of a name that the variable or key before it gave.
+func (l *Loaded) overlay(base, asked, name string) error {
+	if !overlayName.MatchString(name) {
+		return fmt.Errorf("%s%q: want letters, digits, '_' or '-'", asked, name)
+	}
+	path := overlayPath(base, name)
 	if _, err := os.Stat(path); err != nil {
-		known, _ := filepath.Glob(filepath.Join(dir, "*.yaml"))
+		known, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*.yaml"))
 		for i := range known {
 			known[i] = strings.TrimSuffix(filepath.Base(known[i]), ".yaml")
 		}
-		return fmt.Errorf("RTAP_ENVIRONMENT=%s: there is no %s (found: %s)", name, path, strings.Join(known, ", "))
+		return fmt.Errorf("%s%s: there is no %s (found: %s)", asked, name, path, strings.Join(known, ", "))
 	}
 	return l.file(path)
 }

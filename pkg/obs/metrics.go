@@ -31,6 +31,8 @@ type Metrics struct {
 	STTRealTimeFactor *prometheus.HistogramVec // {model}: inference time / audio time
 	STTInfo           *prometheus.GaugeVec     // {engine,model}: always 1
 	STTContext        *prometheus.CounterVec   // {outcome}: segments by what became of their context
+	Speculation       *prometheus.CounterVec   // {outcome}: segments by what became of their speculative draft
+	SpeculationWasted prometheus.Counter       // seconds of inference that no final came of
 }
 
 // NewMetrics registers everything on a registry of its own.
@@ -66,6 +68,10 @@ func NewMetrics(service, version string) *Metrics {
 	m.BufferUtilization = gauge("rtap_buffer_utilization_ratio", "How full a stage's buffer is, 0 to 1.", "stage")
 	m.QueueDepth = gauge("rtap_queue_depth", "Messages waiting in a queue.", "queue")
 	m.STTContext = counter("rtap_stt_context_total", "Segments by what became of the context they were decoded with.", "outcome")
+	m.Speculation = counter("rtap_speculation_total", "Segments by what became of the draft that was decoded before they closed.", "outcome")
+	m.SpeculationWasted = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "rtap_speculation_wasted_seconds_total", Help: "Inference time of speculative drafts that no final came of."})
+	m.Registry.MustRegister(m.SpeculationWasted)
 	m.STTInfo = gauge("rtap_stt_info", "The loaded engine and model.", "engine", "model")
 	m.ContainerHealth = prometheus.NewGauge(prometheus.GaugeOpts{Name: "container_health_status", Help: "1 while the process is ready, else 0."})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{

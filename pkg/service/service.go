@@ -44,9 +44,13 @@ type Flags struct {
 	Set  []string
 }
 
-// Register adds --config and --set to fs.
+// Register adds --config, --profile and --set to fs.
 func (f *Flags) Register(fs *flag.FlagSet) {
 	fs.StringVar(&f.File, "config", "", "configuration `file` (default config/default.yaml)")
+	fs.Func("profile", "latency | balanced | accuracy: a `name` of config/NAME.yaml; short for --set profile=NAME", func(s string) error {
+		f.Set = append(f.Set, "profile="+s)
+		return nil
+	})
 	fs.Func("set", "`key=value` over the configuration; may be repeated", func(s string) error {
 		f.Set = append(f.Set, s)
 		return nil

@@ -301,7 +301,9 @@ type FinalJob struct {
 	// Samples of the epoch that vad had heard when it closed the segment.
 	ClosedSample uint64 `protobuf:"varint,17,opt,name=closed_sample,json=closedSample,proto3" json:"closed_sample,omitempty"`
 	// Why the segment was closed: the boundary's reason.
-	ClosedBy      string `protobuf:"bytes,18,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
+	ClosedBy string `protobuf:"bytes,18,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
+	// Milliseconds that the draft's inference took (job.ready only).
+	DraftSttMs    float64 `protobuf:"fixed64,19,opt,name=draft_stt_ms,json=draftSttMs,proto3" json:"draft_stt_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -462,6 +464,13 @@ func (x *FinalJob) GetClosedBy() string {
 	return ""
 }
 
+func (x *FinalJob) GetDraftSttMs() float64 {
+	if x != nil {
+		return x.DraftSttMs
+	}
+	return 0
+}
+
 // DraftJob asks for a preliminary text: subjects rtap.v1.job.draft.<stream> (interim)
 // and rtap.v1.job.speculative.<stream> (speculative).
 type DraftJob struct {
@@ -485,8 +494,9 @@ type DraftJob struct {
 	// Tokens of the committed text that lies in pcm, of the named model, to be forced.
 	CommittedTokens []uint32 `protobuf:"varint,14,rep,packed,name=committed_tokens,json=committedTokens,proto3" json:"committed_tokens,omitempty"`
 	Model           string   `protobuf:"bytes,15,opt,name=model,proto3" json:"model,omitempty"`
-	// Committed text of the segment from before pcm: its beginning was cut off to bound the work.
-	Before        string `protobuf:"bytes,16,opt,name=before,proto3" json:"before,omitempty"`
+	// Committed words of the segment from before pcm, whose beginning was cut off to bound the
+	// work; their times are samples of the epoch.
+	Before        []*Word `protobuf:"bytes,16,rep,name=before,proto3" json:"before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -626,11 +636,11 @@ func (x *DraftJob) GetModel() string {
 	return ""
 }
 
-func (x *DraftJob) GetBefore() string {
+func (x *DraftJob) GetBefore() []*Word {
 	if x != nil {
 		return x.Before
 	}
-	return ""
+	return nil
 }
 
 // DraftResult is what became of a draft job: subject rtap.v1.draft.<stream>. vad makes a
@@ -1058,7 +1068,7 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\x06tokens\x18\x03 \x03(\rR\x06tokens\x12\x14\n" +
 	"\x05model\x18\x04 \x01(\tR\x05model\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x1a\n" +
-	"\bordinals\x18\x06 \x03(\x04R\bordinals\"\x87\x05\n" +
+	"\bordinals\x18\x06 \x03(\x04R\bordinals\"\xa9\x05\n" +
 	"\bFinalJob\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1d\n" +
@@ -1079,7 +1089,9 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\x06vad_ms\x18\x0f \x01(\x01R\x05vadMs\x12*\n" +
 	"\x05draft\x18\x10 \x01(\v2\x14.rtap.v1.RecognitionR\x05draft\x12#\n" +
 	"\rclosed_sample\x18\x11 \x01(\x04R\fclosedSample\x12\x1b\n" +
-	"\tclosed_by\x18\x12 \x01(\tR\bclosedBy\"\xd8\x04\n" +
+	"\tclosed_by\x18\x12 \x01(\tR\bclosedBy\x12 \n" +
+	"\fdraft_stt_ms\x18\x13 \x01(\x01R\n" +
+	"draftSttMs\"\xe7\x04\n" +
 	"\bDraftJob\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1d\n" +
@@ -1098,8 +1110,8 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"capturedAt\x12 \n" +
 	"\vtraceparent\x18\r \x01(\tR\vtraceparent\x12)\n" +
 	"\x10committed_tokens\x18\x0e \x03(\rR\x0fcommittedTokens\x12\x14\n" +
-	"\x05model\x18\x0f \x01(\tR\x05model\x12\x16\n" +
-	"\x06before\x18\x10 \x01(\tR\x06before\"D\n" +
+	"\x05model\x18\x0f \x01(\tR\x05model\x12%\n" +
+	"\x06before\x18\x10 \x03(\v2\r.rtap.v1.WordR\x06before\"D\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_INTERIM\x10\x01\x12\x14\n" +
@@ -1192,17 +1204,18 @@ var file_rtap_v1_job_proto_depIdxs = []int32{
 	3,  // 7: rtap.v1.DraftJob.context:type_name -> rtap.v1.Context
 	0,  // 8: rtap.v1.DraftJob.kind:type_name -> rtap.v1.DraftJob.Kind
 	10, // 9: rtap.v1.DraftJob.captured_at:type_name -> rtap.v1.Clock
-	0,  // 10: rtap.v1.DraftResult.kind:type_name -> rtap.v1.DraftJob.Kind
-	2,  // 11: rtap.v1.DraftResult.span:type_name -> rtap.v1.Span
-	1,  // 12: rtap.v1.DraftResult.state:type_name -> rtap.v1.DraftResult.State
-	8,  // 13: rtap.v1.DraftResult.recognition:type_name -> rtap.v1.Recognition
-	7,  // 14: rtap.v1.Recognition.words:type_name -> rtap.v1.Word
-	9,  // 15: rtap.v1.Recognition.model:type_name -> rtap.v1.Model
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	7,  // 10: rtap.v1.DraftJob.before:type_name -> rtap.v1.Word
+	0,  // 11: rtap.v1.DraftResult.kind:type_name -> rtap.v1.DraftJob.Kind
+	2,  // 12: rtap.v1.DraftResult.span:type_name -> rtap.v1.Span
+	1,  // 13: rtap.v1.DraftResult.state:type_name -> rtap.v1.DraftResult.State
+	8,  // 14: rtap.v1.DraftResult.recognition:type_name -> rtap.v1.Recognition
+	7,  // 15: rtap.v1.Recognition.words:type_name -> rtap.v1.Word
+	9,  // 16: rtap.v1.Recognition.model:type_name -> rtap.v1.Model
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_rtap_v1_job_proto_init() }

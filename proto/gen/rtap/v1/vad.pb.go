@@ -380,8 +380,10 @@ type Boundary struct {
 	ClosedAt *Clock `protobuf:"bytes,10,opt,name=closed_at,json=closedAt,proto3" json:"closed_at,omitempty"`
 	// When the last speech of the segment was captured.
 	SpeechEndedAt *Clock `protobuf:"bytes,11,opt,name=speech_ended_at,json=speechEndedAt,proto3" json:"speech_ended_at,omitempty"`
-	// Why: "silence", "max_segment", "end_of_stream", "gap", "epoch", "finalize".
-	Reason        string `protobuf:"bytes,12,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why: "silence", "max_segment", "end_of_stream", "gap", "epoch", "finalize", "sentence_end".
+	Reason string `protobuf:"bytes,12,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Samples of the epoch that had been heard when it was decided.
+	ClosedSample  uint64 `protobuf:"varint,13,opt,name=closed_sample,json=closedSample,proto3" json:"closed_sample,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -500,6 +502,13 @@ func (x *Boundary) GetReason() string {
 	return ""
 }
 
+func (x *Boundary) GetClosedSample() uint64 {
+	if x != nil {
+		return x.ClosedSample
+	}
+	return 0
+}
+
 var File_rtap_v1_vad_proto protoreflect.FileDescriptor
 
 const file_rtap_v1_vad_proto_rawDesc = "" +
@@ -537,7 +546,7 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"\x0epending_gap_ms\x18\r \x01(\rR\fpendingGapMs\x129\n" +
 	"\n" +
 	"written_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x16\n" +
-	"\x06writer\x18\x0f \x01(\tR\x06writer\"\xb8\x04\n" +
+	"\x06writer\x18\x0f \x01(\tR\x06writer\"\xdd\x04\n" +
 	"\bBoundary\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.rtap.v1.Boundary.KindR\x04kind\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12!\n" +
@@ -552,7 +561,8 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"\tclosed_at\x18\n" +
 	" \x01(\v2\x0e.rtap.v1.ClockR\bclosedAt\x126\n" +
 	"\x0fspeech_ended_at\x18\v \x01(\v2\x0e.rtap.v1.ClockR\rspeechEndedAt\x12\x16\n" +
-	"\x06reason\x18\f \x01(\tR\x06reason\"m\n" +
+	"\x06reason\x18\f \x01(\tR\x06reason\x12#\n" +
+	"\rclosed_sample\x18\r \x01(\x04R\fclosedSample\"m\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_SEGMENT\x10\x01\x12\x16\n" +

@@ -32,11 +32,17 @@ type Hub struct {
 	mu   sync.Mutex
 	subs map[chan Message]func() // called when the queue is full
 	last map[string]uint64       // ordinal of each stream's last final
+	open map[string]shown        // newest interim of each stream
+}
+
+// shown is an interim that was handed on.
+type shown struct {
+	ordinal, revision uint32
 }
 
 // NewHub makes a hub without subscribers.
 func NewHub(rt *service.Runtime) *Hub {
-	return &Hub{rt: rt, ready: make(chan struct{}), subs: map[chan Message]func(){}, last: map[string]uint64{}}
+	return &Hub{rt: rt, ready: make(chan struct{}), subs: map[chan Message]func(){}, last: map[string]uint64{}, open: map[string]shown{}}
 }
 
 // Subscribe gives a queue of that length. A full queue ends the subscription: slow is
@@ -157,9 +163,14 @@ func (h *Hub) interim(msg *nats.Msg) {
 		h.rt.Metrics.Errors.WithLabelValues("egress", "bad_interim").Inc()
 		return
 	}
-	stream := r.GetRtap().GetStreamId()
+	// Two workers may answer in another order than they were asked.
+	stream, now := r.GetRtap().GetStreamId(), shown{r.GetRtap().GetOrdinal(), r.GetRtap().GetRevision()}
 	h.mu.Lock()
-	stale := uint64(r.GetRtap().GetOrdinal()) <= h.last[stream]
+	before := h.open[stream]
+	stale := uint64(now.ordinal) <= h.last[stream] || now.ordinal < before.ordinal || now.ordinal == before.ordinal && now.revision < before.revision
+	if !stale {
+		h.open[stream] = now
+	}
 	h.mu.Unlock()
 	if stale {
 		h.rt.Metrics.Shed.WithLabelValues("stale_interim").Inc()

@@ -220,6 +220,7 @@ func (s *Sequencer) final(o *order, r *rtapv1.Result) *rtapv1.Results {
 	p.Revision, p.Seq, p.LogId, p.Ordinal = 1, o.seq+1, s.logID, uint32(r.GetOrdinal())
 	p.GapMs, p.CommittedChars = r.GetGapMs(), uint32(len([]rune(r.GetRecognition().GetText())))
 	p.CapturedAt, p.Unsynchronised = r.GetClosedAt().GetCapturedAt(), !same
+	p.ClosedAt, p.ClosedBy, p.Speculative = float64(r.GetClosedSample())/16000, r.GetClosedBy(), r.GetSpeculative()
 	if parts := strings.Split(r.GetTraceparent(), "-"); len(parts) == 4 {
 		p.TraceId = parts[1]
 	}

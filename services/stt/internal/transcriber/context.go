@@ -23,19 +23,19 @@ const (
 	contextAlone   = "alone_"  // used, not believed, decoded again alone: with the reason
 )
 
-// before returns what was said just before a job's segment: its audio, and the tokens that
+// before returns what was said just before a segment: its audio, and the tokens that
 // are final for it, from stored results only. It is nil unless the result of every segment
 // in it is there and of the same model: half a context leads astray.
-func (w *Worker) before(ctx context.Context, job *rtapv1.FinalJob, info Info) (c *Context, outcome string) {
-	said := job.GetContext()
+func (w *Worker) before(ctx context.Context, p piece, info Info, wait time.Duration) (c *Context, outcome string) {
+	said := p.context
 	if len(said.GetOrdinals()) == 0 {
 		return nil, contextNone
 	}
-	ctx, cancel := context.WithTimeout(ctx, contextWait)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	var tokens []uint32
 	for _, n := range said.GetOrdinals() {
-		r := w.await(ctx, job, n)
+		r := w.await(ctx, p, n)
 		switch {
 		case r.GetKind() == rtapv1.Result_KIND_EMPTY:
 			continue // nothing was said there
@@ -56,13 +56,16 @@ func (w *Worker) before(ctx context.Context, job *rtapv1.FinalJob, info Info) (c
 	return &Context{PCM: pcm, Tokens: tokens}, contextUsed
 }
 
-// await returns the result of an ordinal of the job's stream, or nil when it does not come
-// in time.
-func (w *Worker) await(ctx context.Context, job *rtapv1.FinalJob, ordinal uint64) *rtapv1.Result {
+// await returns the result of an ordinal of the piece's stream, or nil when it does not
+// come in time.
+func (w *Worker) await(ctx context.Context, p piece, ordinal uint64) *rtapv1.Result {
+	if r := w.known.result(p.stream, ordinal); r != nil {
+		return r
+	}
 	for {
-		r, err := w.rt.Bus.Result(ctx, job.GetStreamId(), ordinal)
+		r, err := w.rt.Bus.Result(context.WithoutCancel(ctx), p.stream, ordinal)
 		if err != nil {
-			w.rt.Log.Debug("reading the context failed", "segment_id", job.GetSegmentId(), "error", err)
+			w.rt.Log.Debug("reading the context failed", "stream_id", p.stream, "ordinal", ordinal, "error", err)
 		}
 		if r != nil || ctx.Err() != nil {
 			return r

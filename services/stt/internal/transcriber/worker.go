@@ -16,71 +16,88 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-const (
-	consumerFinals = "stt-final"
-	consumerDrafts = "stt-draft"
-	// maxSamples is the longest audio a job may hold: two maximum segments.
-	maxSamples = 30 * SampleRateHz
-)
+// maxSamples is the longest audio a job may hold: two maximum segments.
+const maxSamples = 30 * SampleRateHz
 
-// Worker takes one job at a time for one engine. Finals go before drafts: one that
-// arrives while a draft is decoded ends the draft.
+// Worker takes jobs for one engine. Finals go first, then drafts of what will be final in a
+// moment, then interims, which are ended when anything else wants the engine.
 type Worker struct {
 	rt     *service.Runtime
-	slot   sync.Mutex // held while the engine works; guards engine and opts
-	engine Engine
+	turns  *turns
+	known  *known
+	engine Engine // of who has the turn, as is opts
 	opts   Options
-
-	mu          sync.Mutex
-	cancelDraft context.CancelFunc
-	waiting     bool // a final wants the engine
 }
 
 // New makes a worker; opts go with every job.
 func New(rt *service.Runtime, e Engine, opts Options) *Worker {
-	return &Worker{rt: rt, engine: e, opts: opts}
+	return &Worker{rt: rt, turns: newTurns(), known: &known{}, engine: e, opts: opts}
 }
 
 // Swap puts another engine in place when the job in hand is done, and returns the one
 // that it replaces, for the caller to close.
 func (w *Worker) Swap(e Engine, opts Options) Engine {
-	w.slot.Lock()
-	defer w.slot.Unlock()
+	w.turns.take(classFinal)
+	defer w.turns.give()
 	old := w.engine
 	w.engine, w.opts = e, opts
 	return old
 }
 
-// Run works until ctx is done; the job in hand is finished first.
+// intake is where one kind of work comes from.
+type intake struct {
+	stream, durable, subject string
+	class                    class
+	handle                   func(context.Context, jetstream.Msg)
+}
+
+// Run works until ctx is done; the jobs in hand are finished first.
 func (w *Worker) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { w.loop(ctx, bus.StreamDrafts, consumerDrafts, bus.AllDrafts, w.draft) })
-	w.loop(ctx, bus.StreamJobs, consumerFinals, bus.AllFinalJob, w.final)
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			select {
+			case <-w.rt.Bus.Reconnected():
+				w.known.forget()
+			case <-ctx.Done():
+			}
+		}
+	})
+	for _, in := range []intake{
+		{bus.StreamJobs, "stt-final", bus.AllFinalJob, classFinal, w.final},
+		{bus.StreamJobs, "stt-ready", bus.AllReady, classes, w.ready},
+		{bus.StreamDrafts, "stt-speculative", bus.AllSpeculative, classSpeculative, w.speculative},
+		{bus.StreamDrafts, "stt-draft", bus.AllDrafts, classInterim, w.interim},
+	} {
+		wg.Go(func() { w.loop(ctx, in) })
+	}
 	wg.Wait()
 	return ctx.Err()
 }
 
-// loop fetches one message at a time and only when idle, so that workers share the load.
-func (w *Worker) loop(ctx context.Context, stream, durable, subject string, handle func(context.Context, jetstream.Msg)) {
+// loop fetches one message at a time and only when it can be worked on, so that workers
+// share the load.
+func (w *Worker) loop(ctx context.Context, in intake) {
 	for ctx.Err() == nil {
-		c, err := w.rt.Bus.JS().CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
-			Durable: durable, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy,
+		c, err := w.rt.Bus.JS().CreateOrUpdateConsumer(ctx, in.stream, jetstream.ConsumerConfig{
+			Durable: in.durable, FilterSubject: in.subject, AckPolicy: jetstream.AckExplicitPolicy,
 			AckWait: w.rt.Config.STT.AckWait, MaxDeliver: -1, MaxAckPending: -1,
 		})
 		if err == nil {
-			err = w.fetch(ctx, c, durable == consumerDrafts, handle)
+			err = w.fetch(ctx, c, in)
 		}
 		if err != nil && ctx.Err() == nil {
-			w.rt.Log.Warn("taking jobs failed", "consumer", durable, "error", err)
+			w.rt.Log.Warn("taking jobs failed", "consumer", in.durable, "error", err)
 			w.rt.Metrics.Errors.WithLabelValues("stt", "fetch").Inc()
 			pause(ctx, 500*time.Millisecond)
 		}
 	}
 }
 
-func (w *Worker) fetch(ctx context.Context, c jetstream.Consumer, drafts bool, handle func(context.Context, jetstream.Msg)) error {
+func (w *Worker) fetch(ctx context.Context, c jetstream.Consumer, in intake) error {
 	for ctx.Err() == nil {
-		if drafts && !w.idle(ctx) {
+		if in.class < classes && !w.turns.open(in.class) {
+			pause(ctx, 2*time.Millisecond)
 			continue
 		}
 		msg, err := c.Next(jetstream.FetchContext(ctx))
@@ -93,19 +110,9 @@ func (w *Worker) fetch(ctx context.Context, c jetstream.Consumer, drafts bool, h
 			return err
 		}
 		// What has been taken is finished even when the process is asked to stop.
-		handle(context.WithoutCancel(ctx), msg)
+		in.handle(context.WithoutCancel(ctx), msg)
 	}
 	return nil
-}
-
-// idle waits until the engine is free.
-func (w *Worker) idle(ctx context.Context) bool {
-	if w.slot.TryLock() {
-		w.slot.Unlock()
-		return true
-	}
-	pause(ctx, 5*time.Millisecond)
-	return false
 }
 
 func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
@@ -156,42 +163,36 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 	// Before the slot is free, too: a draft that hangs in C does not give it back.
 	stopWatch := w.watch(msg, job)
 	defer stopWatch()
-	w.preempt()
-	w.slot.Lock()
-	defer w.slot.Unlock()
-	w.admit()
+	w.turns.take(classFinal)
+	defer w.turns.give()
 	queued, _ := clock.Since(job.GetClosedAt())
-	opts, info := w.opts, w.engine.Info()
-	if info.Prompted {
-		opts.Prompt = w.said(ctx, job)
+	if d := w.known.draft(job, w.engine.Info()); d != nil {
+		// vad did not wait for the draft, or its answer was lost.
+		r := w.recognised(job, d.GetRecognition(), d.GetSttMs(), queued)
+		r.Speculative = true
+		return r
 	}
-	outcome := contextNone
-	if info.Prefixed {
-		opts.Context, outcome = w.before(ctx, job, info)
-	}
-	began := time.Now()
-	t, err := w.engine.Transcribe(ctx, pcm, opts)
-	spent := time.Since(began)
+	h, err := w.hear(ctx, piece{job.GetStreamId(), job.GetOrdinal(), job.GetUtteranceFirstOrdinal(), job.GetContext(), nil}, pcm, contextWait)
 	if err != nil {
 		w.rt.Log.Error("transcribing failed", "stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId(), "error", err)
 		w.rt.Metrics.Errors.WithLabelValues("stt", "engine").Inc()
 		return nil
 	}
-	if t.Alone != "" {
-		outcome = contextAlone + t.Alone
-	}
-	w.rt.Metrics.STTContext.WithLabelValues(outcome).Inc()
-	w.rt.Metrics.StageLatency.WithLabelValues("stt").Observe(spent.Seconds())
+	w.rt.Metrics.STTContext.WithLabelValues(h.outcome).Inc()
+	w.rt.Metrics.StageLatency.WithLabelValues("stt").Observe(h.spent.Seconds())
 	w.rt.Metrics.FramesProcessed.WithLabelValues("stt").Inc()
-	w.rt.Metrics.STTRealTimeFactor.WithLabelValues(info.Model).Observe(spent.Seconds() * SampleRateHz / float64(max(1, len(pcm))))
+	w.rt.Metrics.STTRealTimeFactor.WithLabelValues(h.info.Model).Observe(h.spent.Seconds() * SampleRateHz / float64(max(1, len(pcm))))
+	return w.recognised(job, recognition(h.info, h.Transcript), h.spent.Seconds()*1000, queued)
+}
+
+// recognised is the result of a job with what was heard of its audio.
+func (w *Worker) recognised(job *rtapv1.FinalJob, heard *rtapv1.Recognition, sttMS float64, queued time.Duration) *rtapv1.Result {
 	r := result(job)
-	r.Worker = w.rt.Instance
-	r.Timings = &rtapv1.Timings{VadMs: job.GetVadMs(), QueueMs: max(0, queued.Seconds()*1000-job.GetVadMs()), SttMs: spent.Seconds() * 1000}
-	r.Recognition = recognition(info, t)
-	r.Kind = rtapv1.Result_KIND_TEXT
-	if t.Text == "" {
-		r.Kind, r.Reason = rtapv1.Result_KIND_EMPTY, t.Dropped
-		w.rt.Metrics.Shed.WithLabelValues("text_" + t.Dropped).Inc()
+	r.Worker, r.Recognition, r.Kind = w.rt.Instance, heard, rtapv1.Result_KIND_TEXT
+	r.Timings = &rtapv1.Timings{VadMs: job.GetVadMs(), QueueMs: max(0, queued.Seconds()*1000-job.GetVadMs()), SttMs: sttMS}
+	if heard.GetText() == "" {
+		r.Kind, r.Reason = rtapv1.Result_KIND_EMPTY, heard.GetDropped()
+		w.rt.Metrics.Shed.WithLabelValues("text_" + heard.GetDropped()).Inc()
 	}
 	return r
 }
@@ -201,7 +202,7 @@ func result(job *rtapv1.FinalJob) *rtapv1.Result {
 		StreamId: job.GetStreamId(), Ordinal: job.GetOrdinal(), SegmentId: job.GetSegmentId(), UtteranceId: job.GetUtteranceId(),
 		UtteranceFirstOrdinal: job.GetUtteranceFirstOrdinal(), Span: job.GetSpan(), SpeechFinal: job.GetSpeechFinal(),
 		FromFinalize: job.GetFromFinalize(), GapMs: job.GetGapMs(), ClosedAt: job.GetClosedAt(), SpeechEndedAt: job.GetSpeechEndedAt(),
-		Traceparent: job.GetTraceparent(),
+		Traceparent: job.GetTraceparent(), ClosedSample: job.GetClosedSample(), ClosedBy: job.GetClosedBy(),
 	}
 }
 
@@ -213,6 +214,9 @@ func (w *Worker) settle(ctx context.Context, msg jetstream.Msg, r *rtapv1.Result
 		w.rt.Metrics.Errors.WithLabelValues("stt", "store").Inc()
 		_ = msg.NakWithDelay(500 * time.Millisecond)
 		return
+	}
+	if err == nil {
+		w.known.stored(r)
 	}
 	w.ack(ctx, msg)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
@@ -204,7 +205,7 @@ func TestFinalEndsDraft(t *testing.T) {
 		}
 		return transcriber.Transcript{Text: "done"}, nil
 	}})
-	if err := b.PublishDraft(&rtapv1.DraftJob{StreamId: "s", Ordinal: 1, Pcm: make([]byte, 1000)}); err != nil {
+	if err := b.PublishDraft(&rtapv1.DraftJob{StreamId: "s", Ordinal: 1, Kind: rtapv1.DraftJob_KIND_INTERIM, CapturedAt: clock.Now(), Pcm: make([]byte, 1000)}); err != nil {
 		t.Fatal(err)
 	}
 	<-drafting
@@ -227,7 +228,7 @@ func TestDraftBecomesInterim(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := b.PublishDraft(&rtapv1.DraftJob{StreamId: "s", Ordinal: 1, Revision: 2, Pcm: make([]byte, 1000)}); err != nil {
+	if err := b.PublishDraft(&rtapv1.DraftJob{StreamId: "s", Ordinal: 1, Revision: 2, Kind: rtapv1.DraftJob_KIND_INTERIM, CapturedAt: clock.Now(), Pcm: make([]byte, 1000)}); err != nil {
 		t.Fatal(err)
 	}
 	select {

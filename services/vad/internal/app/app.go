@@ -181,6 +181,7 @@ func (f *follower) once(ctx context.Context, id string) (ended bool, err error) 
 	if err != nil {
 		return false, err
 	}
+	defer s.Close()
 	c, err := f.rt.Bus.JS().OrderedConsumer(ctx, bus.StreamAudio, jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.Audio(id)}})
 	if err != nil {
 		return false, err

@@ -91,6 +91,34 @@ func (s *Segmenter) Open() (pcm []int16, start int, open bool) {
 	return s.join(len(s.frames)), s.start, true
 }
 
+// Quiet returns the samples of silence at the end of the open segment; 0 while speech goes
+// on and when none is open.
+func (s *Segmenter) Quiet() int {
+	if !s.open {
+		return 0
+	}
+	return s.quiet
+}
+
+// Presumed is the open segment as silence would close it: with the tail and no more. ok is
+// false before the tail is there, and for a burst that would be dropped.
+func (s *Segmenter) Presumed() (pcm []int16, start, end int, ok bool) {
+	if !s.open || s.quiet < s.cfg.Tail || s.brief() {
+		return nil, 0, 0, false
+	}
+	n, end := s.upTo(s.speechEnd + s.cfg.Tail)
+	return s.join(n), s.start, end, true
+}
+
+// Conclude closes the open segment before its hangover has passed.
+func (s *Segmenter) Conclude(reason string) []Decision {
+	if !s.open {
+		return nil
+	}
+	out := s.close(true, reason)
+	return append(out, s.silence(s.quiet)...)
+}
+
 // Push takes a frame with its probability of speech. What is not a number counts as 0.
 func (s *Segmenter) Push(p float64, pcm []int16) []Decision {
 	if p != p {
@@ -154,13 +182,9 @@ func (s *Segmenter) silence(step int) []Decision {
 // close ends the open segment after its tail.
 func (s *Segmenter) close(bySilence bool, reason string) []Decision {
 	d := Decision{Kind: Closed, Start: s.start, SpeechEnd: s.speechEnd, BySilence: bySilence, Reason: reason}
-	end := min(s.at, s.speechEnd+s.cfg.Tail)
-	n := 0
-	for d.End = s.start; n < len(s.frames) && d.End < end; n++ {
-		d.End += len(s.frames[n].pcm)
-	}
-	d.PCM = s.join(n)
-	if s.speech == 0 || (s.speech < s.cfg.MinSpeech && !s.cut) {
+	n, end := s.upTo(s.speechEnd + s.cfg.Tail)
+	d.End, d.PCM = end, s.join(n)
+	if s.brief() {
 		d.Kind, d.PCM = Dropped, nil
 	} else {
 		s.utterance = true
@@ -169,6 +193,18 @@ func (s *Segmenter) close(bySilence bool, reason string) []Decision {
 	s.open, s.cut, s.speech = false, false, 0
 	s.trim()
 	return []Decision{d}
+}
+
+// brief says whether the open segment has too little speech to be one.
+func (s *Segmenter) brief() bool { return s.speech == 0 || (s.speech < s.cfg.MinSpeech && !s.cut) }
+
+// upTo returns how many of the frames reach to a sample, or as far as there is audio, and
+// where the last of them ends.
+func (s *Segmenter) upTo(sample int) (n, end int) {
+	for end = s.start; n < len(s.frames) && end < min(s.at, sample); n++ {
+		end += len(s.frames[n].pcm)
+	}
+	return n, end
 }
 
 // forcedCut splits a segment at its maximum, at the weakest frame of its last third.

@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/clock"
@@ -14,7 +13,7 @@ import (
 // segment numbers a closed segment, records it, and publishes its job.
 func (s *Stream) segment(ctx context.Context, d segmenter.Decision) error {
 	s.cp.Ordinal++
-	id := fmt.Sprintf("%s-%d-%d", s.id, s.epoch, s.cp.GetOrdinal())
+	id := s.segmentID(s.cp.GetOrdinal())
 	if s.cp.GetUtteranceId() == "" {
 		s.cp.UtteranceId, s.cp.UtteranceFirstOrdinal = id, s.cp.GetOrdinal()
 	}
@@ -24,7 +23,7 @@ func (s *Stream) segment(ctx context.Context, d segmenter.Decision) error {
 		Kind: rtapv1.Boundary_KIND_SEGMENT, Ordinal: s.cp.GetOrdinal(), UtteranceId: s.cp.GetUtteranceId(), SegmentId: id,
 		Span:        &rtapv1.Span{Epoch: s.epoch, StartSample: uint64(d.Start), EndSample: uint64(d.End)},
 		SpeechFinal: d.BySilence, FromFinalize: d.Reason == "finalize", GapMs: gap,
-		UtteranceFirstOrdinal: s.cp.GetUtteranceFirstOrdinal(), ClosedAt: s.clock, SpeechEndedAt: s.heardAt(d.SpeechEnd), Reason: d.Reason,
+		UtteranceFirstOrdinal: s.cp.GetUtteranceFirstOrdinal(), ClosedAt: s.clock, SpeechEndedAt: s.heardAt(d.SpeechEnd), Reason: d.Reason, ClosedSample: uint64(s.seg.At()),
 	}
 	if d.Reason == "end_of_stream" || d.Reason == "gap" || d.Reason == "epoch" {
 		b.SpeechFinal = true
@@ -32,19 +31,24 @@ func (s *Stream) segment(ctx context.Context, d segmenter.Decision) error {
 	if err := s.store(ctx, b); err != nil {
 		return err
 	}
-	said := s.history.before(b.GetSpan(), b.GetUtteranceFirstOrdinal())
+	said := s.said(b.GetSpan())
 	s.history.segment(b.GetOrdinal(), d.Start, d.End)
-	return s.publish(ctx, b, d.PCM, said)
+	return s.publish(ctx, b, d.PCM, said, s.settled(ctx, b.GetSpan(), said))
 }
 
-// publish hands a recorded segment to the recogniser; said is what came before it, or nil.
-func (s *Stream) publish(ctx context.Context, b *rtapv1.Boundary, pcm []int16, said *rtapv1.Context) error {
+// publish hands a recorded segment to the recogniser; said is what came before it, and
+// known a draft of exactly this audio, each or nil.
+func (s *Stream) publish(ctx context.Context, b *rtapv1.Boundary, pcm []int16, said *rtapv1.Context, known *rtapv1.DraftResult) error {
 	spent, _ := clock.Since(b.GetClosedAt())
 	job := &rtapv1.FinalJob{
 		StreamId: s.id, Ordinal: b.GetOrdinal(), SegmentId: b.GetSegmentId(), UtteranceId: b.GetUtteranceId(),
 		UtteranceFirstOrdinal: b.GetUtteranceFirstOrdinal(), Span: b.GetSpan(), Pcm: bytesOf(pcm), Context: said,
 		SpeechFinal: b.GetSpeechFinal(), FromFinalize: b.GetFromFinalize(), GapMs: b.GetGapMs(),
 		ClosedAt: b.GetClosedAt(), SpeechEndedAt: b.GetSpeechEndedAt(), Traceparent: traceparent(), VadMs: spent.Seconds() * 1000,
+		ClosedSample: b.GetClosedSample(), ClosedBy: b.GetReason(),
+	}
+	if known != nil {
+		job.Context, job.Draft, job.DraftSttMs = nil, known.GetRecognition(), known.GetSttMs()
 	}
 	if !bus.Retry(ctx, s.log, "publishing a job", func() error { return s.bus.PublishJob(ctx, job) }) {
 		return ctx.Err()
@@ -83,6 +87,7 @@ func (s *Stream) result(ctx context.Context, b *rtapv1.Boundary, kind rtapv1.Res
 	r := &rtapv1.Result{
 		StreamId: s.id, Ordinal: b.GetOrdinal(), Kind: kind, SegmentId: b.GetSegmentId(), UtteranceId: b.GetUtteranceId(),
 		UtteranceFirstOrdinal: b.GetUtteranceFirstOrdinal(), Span: b.GetSpan(), ClosedAt: b.GetClosedAt(),
+		ClosedSample: b.GetClosedSample(), ClosedBy: b.GetReason(),
 		SpeechEndedAt: b.GetSpeechEndedAt(), Reason: reason, Worker: "vad",
 	}
 	ok := bus.Retry(ctx, s.log, "storing a marker", func() error {
@@ -131,5 +136,5 @@ func (s *Stream) settle(ctx context.Context) error {
 		return s.result(ctx, b, rtapv1.Result_KIND_DEAD, "audio expired before the segment was transcribed")
 	}
 	s.log.Info("publishing a recorded segment again", "segment_id", b.GetSegmentId())
-	return s.publish(ctx, b, samples(pcm), nil)
+	return s.publish(ctx, b, samples(pcm), nil, nil)
 }

@@ -8,31 +8,6 @@ import (
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
-// draft offers the open segment for an interim text when it has grown enough.
-func (s *Stream) draft() {
-	every := s.cfg.STT.InterimIntervalMS * sampleRateHz / 1000
-	pcm, start, open := s.seg.Open()
-	if every == 0 || !open || s.seg.At()-s.draftAt < every {
-		return
-	}
-	s.draftAt = s.seg.At()
-	s.revisions++
-	ordinal := s.cp.GetOrdinal() + 1
-	id := fmt.Sprintf("%s-%d-%d", s.id, s.epoch, ordinal)
-	utterance := s.cp.GetUtteranceId()
-	if utterance == "" {
-		utterance = id
-	}
-	err := s.bus.PublishDraft(&rtapv1.DraftJob{
-		StreamId: s.id, Ordinal: ordinal, SegmentId: id, UtteranceId: utterance, Revision: s.revisions,
-		Span: &rtapv1.Span{Epoch: s.epoch, StartSample: uint64(start), EndSample: uint64(s.seg.At())},
-		Pcm:  bytesOf(pcm), Kind: rtapv1.DraftJob_KIND_INTERIM, CapturedAt: s.clock,
-	})
-	if err != nil {
-		s.metrics.Shed.WithLabelValues("draft_not_sent").Inc()
-	}
-}
-
 // level sums up the loudness between two level events.
 type level struct {
 	samples, clipped int

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -55,8 +56,10 @@ type Stream struct {
 	clock      *rtapv1.Clock
 	floats     []float32
 	gapMS      uint32
-	revisions  uint32
-	draftAt    int
+	text       draft
+	spec       *speculation // nil while there is none
+	results    <-chan *rtapv1.DraftResult
+	stop       func()
 	level      level
 	lastFrames []timedFrame // clocks of recent frames, to find when speech ended
 	history    *history
@@ -67,22 +70,28 @@ type timedFrame struct {
 	clock *rtapv1.Clock
 }
 
-// New loads the stream's checkpoint and settles what its last boundary left open.
+// New loads the stream's checkpoint and settles what its last boundary left open. Close
+// ends what it has begun.
 func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *slog.Logger, m *obs.Metrics, d Detector) (*Stream, error) {
 	s := &Stream{id: id, cfg: cfg, bus: b, log: log.With("stream_id", id), metrics: m, detector: d, floats: make([]float32, frame)}
 	var err error
 	if s.cp, s.revision, err = b.LoadCheckpoint(ctx, id); err != nil {
 		return nil, err
 	}
+	if s.results, s.stop, err = b.DraftResults(id); err != nil {
+		return nil, err
+	}
 	if s.cp == nil {
 		highest, err := b.HighestOrdinal(ctx, id)
 		if err != nil {
+			s.stop()
 			return nil, err
 		}
 		s.cp = &rtapv1.Checkpoint{Version: version, StreamId: id, Ordinal: highest}
 		return s, nil
 	}
 	if err := s.settle(ctx); err != nil {
+		s.stop()
 		return nil, err
 	}
 	s.epoch, s.next = s.cp.GetEpoch(), s.cp.GetNextFrame()
@@ -93,18 +102,27 @@ func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *sl
 	return s, nil
 }
 
+// Close ends the stream's part in the bus.
+func (s *Stream) Close() { s.stop() }
+
+// samples of whole frames that a time takes.
+func (s *Stream) samples(ms int) int { return (ms*sampleRateHz/1000 + frame - 1) / frame * frame }
+
+func (s *Stream) segmentID(ordinal uint64) string {
+	return fmt.Sprintf("%s-%d-%d", s.id, s.epoch, ordinal)
+}
+
 // Ended says that the newest known epoch is complete.
 func (s *Stream) Ended() bool { return s.cp.GetEnded() }
 
 func (s *Stream) restart(from segmenter.State) {
 	v := s.cfg.VAD
-	samples := func(ms int) int { return (ms*sampleRateHz/1000 + frame - 1) / frame * frame }
 	s.seg = segmenter.New(segmenter.Config{
-		Onset: v.OnsetThreshold, Offset: v.OffsetThreshold, PreRoll: samples(v.PreRollMS), Hangover: samples(v.HangoverMS),
-		Tail: samples(v.TailMS), MinSpeech: samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
-		UtteranceEnd: samples(v.UtteranceEndMS), RestAfter: restAfter,
+		Onset: v.OnsetThreshold, Offset: v.OffsetThreshold, PreRoll: s.samples(v.PreRollMS), Hangover: s.samples(v.HangoverMS),
+		Tail: s.samples(v.TailMS), MinSpeech: s.samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
+		UtteranceEnd: s.samples(v.UtteranceEndMS), RestAfter: restAfter,
 	}, from)
-	s.lastFrames, s.history = nil, &history{}
+	s.lastFrames, s.history, s.text = nil, &history{}, draft{}
 }
 
 // Take handles one stored frame. Repeats and lower epochs are dropped.
@@ -190,7 +208,11 @@ func (s *Stream) hear(ctx context.Context, pcm []int16) error {
 		return err
 	}
 	s.measure(pcm, p)
+	s.notes()
 	decisions := s.seg.Push(float64(p), pcm)
+	if len(decisions) == 0 {
+		decisions = s.eager()
+	}
 	s.history.add(pcm, s.seg.At())
 	s.lastFrames = append(s.lastFrames, timedFrame{s.seg.At(), s.clock})
 	if keep := s.cfg.VAD.HangoverMS/32 + 64; len(s.lastFrames) > 2*keep {
@@ -199,7 +221,7 @@ func (s *Stream) hear(ctx context.Context, pcm []int16) error {
 	if err := s.act(ctx, decisions); err != nil {
 		return err
 	}
-	s.draft()
+	s.drafts()
 	return nil
 }
 
@@ -212,14 +234,18 @@ func (s *Stream) act(ctx context.Context, decisions []segmenter.Decision) error 
 		var err error
 		switch d.Kind {
 		case segmenter.Started:
-			s.revisions, s.draftAt = 0, d.Start
+			s.text.begin(d.Start)
 			s.event("started", "SpeechStarted", d.Start)
 		case segmenter.Closed:
 			s.event("stopped", "SpeechStopped", d.SpeechEnd)
 			err = s.segment(ctx, d)
+			s.text.begin(s.seg.At()) // a forced cut leaves the next one open
 		case segmenter.Dropped:
 			s.event("stopped", "SpeechStopped", d.SpeechEnd)
 			s.metrics.Shed.WithLabelValues("short_speech").Inc()
+			if s.spec != nil {
+				s.abandon("dropped_segment")
+			}
 		case segmenter.UtteranceEnd:
 			err = s.marker(ctx, rtapv1.Boundary_KIND_UTTERANCE_END, d)
 		case segmenter.Rest:

@@ -59,6 +59,7 @@ func open(t *testing.T, cfg *config.Config, b *bus.Bus) *stream.Stream {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Close)
 	return s
 }
 

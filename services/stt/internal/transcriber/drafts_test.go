@@ -1,0 +1,143 @@
+package transcriber_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/clock"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/stt/internal/transcriber"
+)
+
+// said is an engine that hears the number of samples.
+func said(calls *atomic.Int32) *engine {
+	return &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
+		calls.Add(1)
+		return transcriber.Transcript{Text: "what was said"}, nil
+	}}
+}
+
+func draftOf(kind rtapv1.DraftJob_Kind) *rtapv1.DraftJob {
+	return &rtapv1.DraftJob{
+		StreamId: "s", Ordinal: 1, Revision: 3, Kind: kind, CapturedAt: clock.Now(), Pcm: make([]byte, 1024),
+		Span: &rtapv1.Span{Epoch: 1, StartSample: 512, EndSample: 1024},
+	}
+}
+
+func await(t *testing.T, results <-chan *rtapv1.DraftResult, state rtapv1.DraftResult_State) *rtapv1.DraftResult {
+	t.Helper()
+	for {
+		select {
+		case r := <-results:
+			if r.GetState() == state {
+				return r
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no draft result in state %v", state)
+		}
+	}
+}
+
+func TestSpeculativeDraftIsReportedAndServesItsFinal(t *testing.T) {
+	var calls atomic.Int32
+	b, _ := work(t, settings(t), said(&calls))
+	results, stop, err := b.DraftResults("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	d := draftOf(rtapv1.DraftJob_KIND_SPECULATIVE)
+	if err := b.PublishDraft(d); err != nil {
+		t.Fatal(err)
+	}
+	await(t, results, rtapv1.DraftResult_STATE_STARTED)
+	r := await(t, results, rtapv1.DraftResult_STATE_DONE)
+	if r.GetRecognition().GetText() != "what was said" || r.GetRevision() != 3 || r.GetSpan().GetEndSample() != 1024 {
+		t.Fatalf("draft result %v", r)
+	}
+	// The same audio as a final is not decoded again, other audio is.
+	if err := b.PublishJob(t.Context(), &rtapv1.FinalJob{StreamId: "s", Ordinal: 1, SegmentId: "s-1-1", Span: d.GetSpan(), Pcm: d.GetPcm()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := awaitResults(t, b, 1)[0]; !got.GetSpeculative() || got.GetRecognition().GetText() != "what was said" || calls.Load() != 1 {
+		t.Errorf("speculative %v after %d inferences", got.GetSpeculative(), calls.Load())
+	}
+	if err := b.PublishJob(t.Context(), &rtapv1.FinalJob{StreamId: "s", Ordinal: 2, SegmentId: "s-1-2", Span: d.GetSpan(), Pcm: d.GetPcm()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := awaitResults(t, b, 2)[1]; got.GetSpeculative() || calls.Load() != 2 {
+		t.Errorf("speculative %v after %d inferences", got.GetSpeculative(), calls.Load())
+	}
+}
+
+func TestReadyJobNeedsNoEngine(t *testing.T) {
+	hold := make(chan struct{})
+	defer close(hold)
+	busy := make(chan struct{})
+	b, _ := work(t, settings(t), &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
+		close(busy)
+		<-hold
+		return transcriber.Transcript{Text: "slow"}, nil
+	}})
+	if err := b.PublishJob(t.Context(), job(1)); err != nil {
+		t.Fatal(err)
+	}
+	<-busy
+	ready := job(2)
+	ready.Draft, ready.DraftSttMs = &rtapv1.Recognition{Text: "known"}, 12
+	if err := b.PublishJob(t.Context(), ready); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		r, err := b.Result(t.Context(), "s", 2)
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("no result beside the inference: %v", err)
+		}
+		if r != nil {
+			if r.GetRecognition().GetText() != "known" || !r.GetSpeculative() || r.GetTimings().GetSttMs() != 12 {
+				t.Errorf("result %v", r)
+			}
+			return
+		}
+	}
+}
+
+func TestDraftsThatAreNotWanted(t *testing.T) {
+	var calls atomic.Int32
+	b, _ := work(t, settings(t), said(&calls))
+	results, stop, err := b.DraftResults("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if err := b.PublishDraft(&rtapv1.DraftJob{StreamId: "s"}); err != nil { // takes another's place
+		t.Fatal(err)
+	}
+	old := draftOf(rtapv1.DraftJob_KIND_INTERIM)
+	old.CapturedAt = clock.Ago(time.Minute)
+	if err := b.PublishDraft(old); err != nil {
+		t.Fatal(err)
+	}
+	await(t, results, rtapv1.DraftResult_STATE_DROPPED)
+	// Without its context, which no result is there for, a text must not become a final.
+	early := draftOf(rtapv1.DraftJob_KIND_SPECULATIVE)
+	early.Context = &rtapv1.Context{Ordinals: []uint64{7}, Pcm: make([]byte, 64)}
+	prefixed, _ := work(t, settings(t), &engine{prefixed: true, transcribe: said(&calls).transcribe})
+	theirs, stopTheirs, err := prefixed.DraftResults("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopTheirs()
+	if err := prefixed.PublishDraft(early); err != nil {
+		t.Fatal(err)
+	}
+	if r := await(t, theirs, rtapv1.DraftResult_STATE_DROPPED); r.GetContextOutcome() != "missing" {
+		t.Errorf("outcome %q", r.GetContextOutcome())
+	}
+	if s, err := b.JS().Stream(t.Context(), bus.StreamDrafts); err != nil || s.CachedInfo().State.Msgs != 0 {
+		t.Errorf("drafts are left: %v", err)
+	}
+}
