@@ -154,8 +154,11 @@ func TestLive(t *testing.T) {
 func TestProfiles(t *testing.T) {
 	for _, name := range []string{"latency", "balanced", "accuracy"} {
 		l, err := config.Load(config.Options{File: "../../config/default.yaml", Environ: []string{"RTAP_PROFILE=" + name}})
-		if err != nil || l.Profile != name {
-			t.Errorf("%s: %q %v", name, l.Profile, err)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if l.Profile != name {
+			t.Errorf("%s: got %q", name, l.Profile)
 		}
 	}
 	dir := t.TempDir()
@@ -163,8 +166,11 @@ func TestProfiles(t *testing.T) {
 	write(t, dir, "latency.yaml", "vad:\n  pre_roll_ms: 2\n  tail_ms: 2\n  min_speech_ms: 2\n")
 	write(t, dir, "lab.yaml", "profile: latency\nvad:\n  min_speech_ms: 3\n")
 	l, err := config.Load(config.Options{File: base, Environ: []string{"RTAP_ENVIRONMENT=lab"}, Set: []string{"vad.tail_ms=4"}})
-	if err != nil || l.VAD.PreRollMS != 2 || l.VAD.TailMS != 4 || l.VAD.MinSpeechMS != 3 {
-		t.Errorf("got %+v, %v", l.VAD, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.VAD.PreRollMS != 2 || l.VAD.TailMS != 4 || l.VAD.MinSpeechMS != 3 {
+		t.Errorf("got %+v", l.VAD)
 	}
 	if _, err := config.Load(config.Options{File: base, Set: []string{"profile=fast"}}); err == nil || !strings.Contains(err.Error(), "profile: fast: there is no") {
 		t.Errorf("unknown profile: %v", err)

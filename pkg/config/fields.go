@@ -124,10 +124,6 @@ func (l *Loaded) validate() []error {
 			}
 		}
 	}
-	if l.VAD.OffsetThreshold > l.VAD.OnsetThreshold {
-		errs = append(errs, fmt.Errorf("%s: vad.offset_threshold: bad value \"%g\": want at most vad.onset_threshold (%g)",
-			l.Origin("vad.offset_threshold"), l.VAD.OffsetThreshold, l.VAD.OnsetThreshold))
-	}
 	if h := l.VAD.HangoverMS; h != 0 && h < 64 {
 		errs = append(errs, fmt.Errorf("%s: vad.hangover_ms: bad value \"%d\": want 0 or at least 64", l.Origin("vad.hangover_ms"), h))
 	}

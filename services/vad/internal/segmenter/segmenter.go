@@ -8,6 +8,11 @@ import "slices"
 const FrameSamples = 512
 
 // Config in samples, rounded up to whole frames where it counts silence or speech.
+//
+// Onset opens a segment, and below Offset silence begins in it. An Offset above Onset finds
+// the end of speech sooner: a voice that dies away counts as silence while it still would
+// open a segment. Then a segment is closed only at a frame below Onset, so that a low voice
+// is not cut into pieces, and holds that voice.
 type Config struct {
 	Onset, Offset                                  float64
 	PreRoll, Hangover, Tail, MinSpeech, MaxSegment int
@@ -48,6 +53,8 @@ type frame struct {
 type Segmenter struct {
 	cfg       Config
 	at        int     // samples taken
+	spokenEnd int     // end of the last frame that counts as speech; after speechEnd for a low voice
+	newest    float64 // probability of the last frame
 	frames    []frame // the open segment with its pre-roll, or the pre-roll alone
 	start     int     // sample at which frames begins
 	open      bool
@@ -106,13 +113,14 @@ func (s *Segmenter) Presumed() (pcm []int16, start, end int, ok bool) {
 	if !s.open || s.quiet < s.cfg.Tail || s.brief() {
 		return nil, 0, 0, false
 	}
-	n, end := s.upTo(s.speechEnd + s.cfg.Tail)
+	n, end := s.upTo(max(s.speechEnd+s.cfg.Tail, s.spokenEnd))
 	return s.join(n), s.start, end, true
 }
 
-// Conclude closes the open segment before its hangover has passed.
+// Conclude closes the open segment before its hangover has passed, if
+// the newest frame is no speech.
 func (s *Segmenter) Conclude(reason string) []Decision {
-	if !s.open {
+	if !s.open || s.newest >= s.cfg.Onset {
 		return nil
 	}
 	out := s.close(true, reason)
@@ -126,16 +134,20 @@ func (s *Segmenter) Push(p float64, pcm []int16) []Decision {
 	}
 	s.frames = append(s.frames, frame{p, slices.Clone(pcm)})
 	s.at += len(pcm)
+	s.newest = p
 	threshold := s.cfg.Onset
 	if s.open {
 		threshold = s.cfg.Offset
 	}
 	if p >= threshold {
 		s.quiet = 0
-		s.speech += len(pcm)
 		s.speechEnd = s.at
 	} else {
 		s.quiet += len(pcm)
+	}
+	if s.spoken(p) {
+		s.speech += len(pcm)
+		s.spokenEnd = s.at
 	}
 	switch {
 	case !s.open && p >= threshold:
@@ -144,7 +156,7 @@ func (s *Segmenter) Push(p float64, pcm []int16) []Decision {
 	case !s.open:
 		s.trim()
 		return s.silence(len(pcm))
-	case s.quiet >= s.cfg.Hangover:
+	case s.quiet >= s.cfg.Hangover && p < s.cfg.Onset:
 		out := s.close(true, "silence")
 		return append(out, s.silence(s.quiet)...)
 	case s.at-s.start >= s.cfg.MaxSegment:
@@ -182,7 +194,7 @@ func (s *Segmenter) silence(step int) []Decision {
 // close ends the open segment after its tail.
 func (s *Segmenter) close(bySilence bool, reason string) []Decision {
 	d := Decision{Kind: Closed, Start: s.start, SpeechEnd: s.speechEnd, BySilence: bySilence, Reason: reason}
-	n, end := s.upTo(s.speechEnd + s.cfg.Tail)
+	n, end := s.upTo(max(s.speechEnd+s.cfg.Tail, s.spokenEnd))
 	d.End, d.PCM = end, s.join(n)
 	if s.brief() {
 		d.Kind, d.PCM = Dropped, nil
@@ -194,6 +206,9 @@ func (s *Segmenter) close(bySilence bool, reason string) []Decision {
 	s.trim()
 	return []Decision{d}
 }
+
+// spoken says whether a frame counts as speech of an open segment.
+func (s *Segmenter) spoken(p float64) bool { return p >= min(s.cfg.Onset, s.cfg.Offset) }
 
 // brief says whether the open segment has too little speech to be one.
 func (s *Segmenter) brief() bool { return s.speech == 0 || (s.speech < s.cfg.MinSpeech && !s.cut) }
@@ -225,7 +240,7 @@ func (s *Segmenter) forcedCut() []Decision {
 	s.frames, s.start = slices.Clone(s.frames[n:]), d.End
 	s.utterance, s.cut, s.speech = true, true, 0
 	for _, f := range s.frames {
-		if f.p >= s.cfg.Offset {
+		if s.spoken(f.p) {
 			s.speech += len(f.pcm)
 		}
 	}

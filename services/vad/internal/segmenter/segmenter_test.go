@@ -64,12 +64,34 @@ func TestDrawings(t *testing.T) {
 	}
 }
 
+// TestOffsetAboveOnset: '-' is a low voice that opens a segment and does not keep it open.
+func TestOffsetAboveOnset(t *testing.T) {
+	c := cfg
+	c.Onset, c.Offset = 0.35, 0.7
+	for name, tt := range map[string]struct{ drawing, want string }{
+		"dies away":          {"####--......", "closed[0,6) silence; utterance[10,10) silence"},
+		"is not cut":         {"####--------....", "closed[0,12) silence; utterance[13,13) silence"},
+		"low voice alone":    {"--------....", "closed[0,8) silence; utterance[9,9) silence"},
+		"comes back":         {"####---####....", "closed[0,12) silence"},
+		"one low frame":      {"....-.....", "dropped[2,6) silence"},
+		"goes on afterwards": {"####----.--####....", "closed[0,8) silence; closed[8,16) silence"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := play(c, tt.drawing); got != tt.want {
+				t.Errorf("%s\ngot  %s\nwant %s", tt.drawing, got, tt.want)
+			}
+		})
+	}
+}
+
 // FuzzInvariants: whatever is heard, spans are in order, do not overlap, stay within the
 // maximum, hold exactly their audio, and all speech above the minimum is in one.
 func FuzzInvariants(fz *testing.F) {
-	fz.Add([]byte("\x00\xff\xff\xff\x00\x00\x00\x00\xff"), 4, 1)
-	fz.Fuzz(func(t *testing.T, probs []byte, hangover, tail int) {
+	fz.Add([]byte("\x00\xff\xff\xff\x00\x00\x00\x00\xff"), 4, 1, 90)
+	fz.Add([]byte("\x00\xff\xa0\xa0\xa0\xa0\xa0\xa0\x00\x00\x00\xa0"), 2, 1, 200)
+	fz.Fuzz(func(t *testing.T, probs []byte, hangover, tail, offset int) {
 		c := cfg
+		c.Offset = 0.1 + float64(abs(offset)%80)/100
 		c.Hangover, c.Tail = (1+abs(hangover)%30)*f, abs(tail)%30*f
 		s := segmenter.New(c, segmenter.State{})
 		covered := map[int]bool{}

@@ -87,6 +87,10 @@ func (s *Stream) drafts() {
 		s.abandon("resumed")
 	}
 	if s.spec != nil {
+		if _, _, end, ok := s.seg.Presumed(); ok && uint64(end) != s.spec.span.GetEndSample() {
+			s.abandon("changed") // a low voice goes on
+			s.speculate()
+		}
 		return
 	}
 	if quiet == tail && s.cfg.STT.Speculate && tail < s.samples(s.cfg.VAD.HangoverMS) {
