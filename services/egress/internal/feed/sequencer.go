@@ -232,29 +232,3 @@ func (s *Sequencer) final(o *order, r *rtapv1.Result) *rtapv1.Results {
 }
 
 func ms(x float64) float64 { return float64(int(x*10+0.5)) / 10 }
-
-// utterance joins the texts of an utterance and ends it with a full stop where the
-// engine left the end open.
-func (o *order) utterance(end *rtapv1.Result) (text string, lastWordEnd float64) {
-	var b strings.Builder
-	for n := end.GetUtteranceFirstOrdinal(); n < end.GetOrdinal() && n > 0; n++ {
-		st := o.results[n]
-		if st == nil || st.result.GetKind() != rtapv1.Result_KIND_TEXT {
-			continue
-		}
-		piece := st.result.GetRecognition().GetText()
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(piece)
-		lastWordEnd = float64(st.result.GetSpan().GetEndSample()) / 16000
-		if words := st.result.GetRecognition().GetWords(); len(words) > 0 {
-			lastWordEnd = float64(st.result.GetSpan().GetStartSample()+words[len(words)-1].GetEndSample()) / 16000
-		}
-	}
-	text = b.String()
-	if text != "" && !strings.ContainsAny(text[len(text)-1:], ".?!") {
-		text = strings.TrimRight(text, ",;: ") + "."
-	}
-	return text, lastWordEnd
-}
