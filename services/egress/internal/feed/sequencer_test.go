@@ -163,7 +163,7 @@ func TestSuccessorGoesOnAndKnowsTheOpenUtterance(t *testing.T) {
 	start(t, feed.NewSequencer(rt).Run)
 	store(t, rt.Bus, result(3, rtapv1.Result_KIND_TEXT), result(4, rtapv1.Result_KIND_UTTERANCE_END), result(5, rtapv1.Result_KIND_STREAM_END))
 	got := log(t, rt.Bus)
-	if len(got) != 5 || got[3].UtteranceEnd.GetRtap().GetTranscript() != "word1 word2 word3." {
+	if len(got) != 5 || got[3].UtteranceEnd.GetRtap().GetTranscript() != "Word1 word2 word3." {
 		t.Errorf("log %+v", got)
 	}
 }
