@@ -105,7 +105,7 @@ func TestReleasesInOrderAndJoinsTheUtterance(t *testing.T) {
 		got[1].Ordinal() != 4 || got[2].UtteranceEnd == nil || got[3].Seq() != 2 {
 		t.Fatalf("log %+v", got)
 	}
-	if text := got[2].UtteranceEnd.GetRtap().GetTranscript(); text != "word1 word4." {
+	if text := got[2].UtteranceEnd.GetRtap().GetTranscript(); text != "Word1 word4." {
 		t.Errorf("utterance %q", text)
 	}
 	if got[0].Results.GetRtap().GetLogId() == "" || !got[0].Results.GetIsFinal() {
