@@ -26,19 +26,34 @@ func (e *Engine) prefix(c *transcriber.Context, samples int) []int64 {
 	if c == nil || len(c.PCM) == 0 || len(c.PCM)+samples > maxSamples || len(c.Tokens) > maxPrefix {
 		return nil
 	}
-	ids := []int64{bos}
-	for _, token := range c.Tokens {
-		id := int64(token)
-		if id <= eos || id >= vocabularySize {
-			return nil
-		}
-		ids = append(ids, id)
-	}
+	ids := append([]int64{bos}, known(c.Tokens)...)
 	for len(ids) > 1 && e.endsSentence(ids[len(ids)-1]) {
 		ids = ids[:len(ids)-1]
 	}
 	if len(ids) == 1 {
 		return nil
+	}
+	return ids
+}
+
+// forced returns the tokens that a text begins with, or nil when there are none, or none
+// that the model can take in a text of at most limit tokens.
+func (e *Engine) forced(tokens []uint32, limit int) []int64 {
+	if len(tokens) >= limit {
+		return nil
+	}
+	return known(tokens)
+}
+
+// known returns tokens as the model takes them; nil when it has no such text tokens.
+func known(tokens []uint32) []int64 {
+	var ids []int64
+	for _, token := range tokens {
+		id := int64(token)
+		if id <= eos || id >= vocabularySize {
+			return nil
+		}
+		ids = append(ids, id)
 	}
 	return ids
 }

@@ -26,6 +26,6 @@ func (a Encoded) Close() { destroy(a.hidden) }
 
 // Decode runs the decoder alone and returns the number of passes.
 func (e *Engine) Decode(ctx context.Context, a Encoded) (int, error) {
-	h, err := e.decode(ctx, a.hidden, []int64{bos}, a.limit)
+	h, err := e.decode(ctx, a.hidden, nil, nil, a.limit)
 	return len(h.ids) + 1, err
 }

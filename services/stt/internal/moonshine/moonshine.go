@@ -39,6 +39,7 @@ type Engine struct {
 	encoder    *onnx.Model
 	decoder    *decoder
 	vocabulary []string
+	marks      []int64 // the tokens that end sentences
 }
 
 // New loads the pinned model; threads are those of one inference.
@@ -47,7 +48,7 @@ func New(threads int) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{vocabulary: vocabulary}
+	e := &Engine{vocabulary: vocabulary, marks: sentenceMarks(vocabulary)}
 	opts := onnx.Options{Threads: threads}
 	if e.encoder, err = onnx.Open(Name+"/encoder", opts); err != nil {
 		return nil, err
@@ -80,10 +81,15 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 		return dropped(transcriber.DropSilence), nil
 	}
 	own := audio[:min(len(audio), len(pcm))]
-	reason := ""
-	if prefix := e.prefix(opts.Context, len(own)); prefix != nil {
+	prefix, heard := e.prefix(opts.Context, len(own)), audio
+	forced := e.forced(opts.Forced, limit(own))
+	if prefix != nil {
 		before, _ := transcriber.Clean(opts.Context.PCM, 0, maxSamples)
-		h, err := e.hear(ctx, slices.Concat(before, own), prefix, limit(own))
+		heard = slices.Concat(before, own)
+	}
+	reason := ""
+	if prefix != nil || forced != nil {
+		h, err := e.hear(ctx, heard, prefix, forced, limit(own))
 		if err != nil {
 			return transcriber.Transcript{}, err
 		}
@@ -96,15 +102,15 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	return t, err
 }
 
-// alone decodes own without context; audio is the same, filled up to what the encoder takes.
+// alone decodes own without context and with nothing forced; audio is the same, filled up to what the encoder takes.
 func (e *Engine) alone(ctx context.Context, audio, own []float32) (transcriber.Transcript, error) {
-	h, err := e.hear(ctx, audio, []int64{bos}, limit(audio))
+	h, err := e.hear(ctx, audio, nil, nil, limit(audio))
 	if err != nil {
 		return transcriber.Transcript{}, err
 	}
 	if len(h.ids) == 0 {
 		if tight := closer(own); tight != nil {
-			if h, err = e.hear(ctx, tight, []int64{bos}, limit(tight)); err != nil {
+			if h, err = e.hear(ctx, tight, nil, nil, limit(tight)); err != nil {
 				return transcriber.Transcript{}, err
 			}
 		}
@@ -117,7 +123,9 @@ func (e *Engine) transcript(h heard, audio []float32) transcriber.Transcript {
 	if transcriber.Repeats(h.ids) {
 		return dropped(transcriber.DropRepetition)
 	}
-	t := transcriber.Transcript{Language: "en", Confidence: transcriber.GeometricMean(h.probs), Words: words(e.vocabulary, h, audio)}
+	t := transcriber.Transcript{
+		Language: "en", Confidence: transcriber.GeometricMean(h.probs), Words: words(e.vocabulary, h, audio), SentenceEnd: h.sentenceEnd,
+	}
 	t.Text = join(t.Words)
 	switch {
 	case t.Text == "":
@@ -132,7 +140,7 @@ func (e *Engine) transcript(h heard, audio []float32) transcriber.Transcript {
 }
 
 func dropped(reason string) transcriber.Transcript {
-	return transcriber.Transcript{Language: "en", Dropped: reason}
+	return transcriber.Transcript{Language: "en", Dropped: reason, SentenceEnd: -1}
 }
 
 // closer cuts audio to its voiced part and a margin; nil when that changes little. A short
@@ -156,14 +164,8 @@ func limit(audio []float32) int {
 	return int(float64(len(audio))/transcriber.SampleRateHz*tokensPerSecond) + 6
 }
 
-// heard is a text as tokens, each with its probability.
-type heard struct {
-	ids   []int64
-	probs []float64
-}
-
-// hear encodes audio and decodes it after prefix.
-func (e *Engine) hear(ctx context.Context, audio []float32, prefix []int64, limit int) (heard, error) {
+// hear encodes audio and decodes it after prefix and what is forced after that.
+func (e *Engine) hear(ctx context.Context, audio []float32, prefix, forced []int64, limit int) (heard, error) {
 	if err := ctx.Err(); err != nil {
 		return heard{}, err
 	}
@@ -172,31 +174,7 @@ func (e *Engine) hear(ctx context.Context, audio []float32, prefix []int64, limi
 		return heard{}, err
 	}
 	defer destroy(hidden)
-	return e.decode(ctx, hidden, prefix, limit)
-}
-
-// decode forces prefix through the decoder and then takes the most likely token until the
-// end token or the limit.
-func (e *Engine) decode(ctx context.Context, hidden *ort.Tensor[float32], prefix []int64, limit int) (h heard, err error) {
-	if err := ctx.Err(); err != nil {
-		return h, err
-	}
-	logits, err := e.decoder.begin(hidden, prefix)
-	for err == nil {
-		id, p := best(logits)
-		if id == eos {
-			return h, nil
-		}
-		h.ids, h.probs = append(h.ids, id), append(h.probs, p)
-		if len(h.ids) == limit || transcriber.Repeats(h.ids) {
-			return h, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return h, err
-		}
-		logits, err = e.decoder.next(id)
-	}
-	return h, err
+	return e.decode(ctx, hidden, prefix, forced, limit)
 }
 
 // encode returns what the encoder makes of audio, [1, positions, width]; the caller

@@ -28,6 +28,15 @@ func best(logits []float32) (id int64, p float64) {
 	return int64(at), 1 / float64(max(1, sums[0]+sums[1]+sums[2]+sums[3]))
 }
 
+// mass returns the probability of some tokens together, given that of the most likely one.
+func mass(logits []float32, ids []int64, best int64, p float64) float64 {
+	var sum float64
+	for _, id := range ids {
+		sum += p * math.Exp(float64(logits[id]-logits[best]))
+	}
+	return min(1, sum)
+}
+
 // exp returns e^x for x up to 0: the whole part of the power of two goes into the exponent's
 // bits, and a parabola that is exact at both ends stands for the rest.
 func exp(x float32) float32 {

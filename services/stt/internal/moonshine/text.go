@@ -45,7 +45,8 @@ func piece(vocabulary []string, id int64) string {
 }
 
 // words joins tokens to words and spreads them over the voiced parts of the audio by their
-// length: Moonshine gives no alignment. Punctuation before the first word is left out.
+// length: Moonshine gives no alignment. Punctuation before the first word is left out; its
+// tokens are counted with that word's.
 func words(vocabulary []string, h heard, audio []float32) []transcriber.Word {
 	type group struct {
 		text  []byte
@@ -54,9 +55,6 @@ func words(vocabulary []string, h heard, audio []float32) []transcriber.Word {
 	var groups []group
 	for i, id := range h.ids {
 		p := piece(vocabulary, id)
-		if p == "" {
-			continue
-		}
 		if rest, starts := strings.CutPrefix(p, wordStart); starts || len(groups) == 0 {
 			groups = append(groups, group{})
 			p = rest
@@ -66,15 +64,21 @@ func words(vocabulary []string, h heard, audio []float32) []transcriber.Word {
 		g.probs = append(g.probs, h.probs[i])
 	}
 	var out []transcriber.Word
+	unplaced := 0
 	for _, g := range groups {
 		text := strings.TrimSpace(string(bytes.ToValidUTF8(g.text, nil)))
 		if len(out) == 0 {
 			text = strings.TrimLeft(text, leading)
 		}
-		if text == "" {
-			continue
+		switch n := len(g.probs); {
+		case text != "":
+			out = append(out, transcriber.Word{Text: text, Confidence: transcriber.GeometricMean(g.probs), Estimated: true, Tokens: unplaced + n})
+			unplaced = 0
+		case len(out) > 0:
+			out[len(out)-1].Tokens += n
+		default:
+			unplaced += n
 		}
-		out = append(out, transcriber.Word{Text: text, Confidence: transcriber.GeometricMean(g.probs), Estimated: true})
 	}
 	spread(out, audio)
 	return out

@@ -35,8 +35,8 @@ var unspaced = []string{"zh", "ja", "th", "lo", "my", "yue"}
 
 // hearing is what one run gave.
 type hearing struct {
-	ids      []int32 // text tokens, without timestamps and control tokens
-	words    []transcriber.Word
+	ids      []int32            // text tokens, without timestamps and control tokens
+	words    []transcriber.Word // which have all of them
 	probs    []float64
 	noSpeech float64
 	language string
@@ -53,10 +53,12 @@ func (e *Engine) collect(heard int) hearing {
 	var piece []byte // a word so far
 	var word transcriber.Word
 	var probs []float64
+	unplaced := 0 // tokens that made no word
 	flush := func() {
+		unplaced += len(probs)
 		if text := strings.TrimSpace(string(piece)); text != "" && utf8.ValidString(text) {
-			word.Text, word.Confidence = text, transcriber.GeometricMean(probs)
-			h.words = append(h.words, word)
+			word.Text, word.Confidence, word.Tokens = text, transcriber.GeometricMean(probs), unplaced
+			h.words, unplaced = append(h.words, word), 0
 		}
 		piece, probs = nil, nil
 	}
@@ -83,6 +85,9 @@ func (e *Engine) collect(heard int) hearing {
 		}
 	}
 	flush()
+	if n := len(h.words); n > 0 {
+		h.words[n-1].Tokens += unplaced
+	}
 	order(h.words, heard)
 	return h
 }
@@ -108,8 +113,8 @@ func (h hearing) doubtful(t transcriber.Transcript) bool {
 
 // transcript decides what of a hearing is speech.
 func (h hearing) transcript() transcriber.Transcript {
-	none := transcriber.Transcript{Language: h.language}
-	words, sounds := withoutSounds(h.words)
+	none := transcriber.Transcript{Language: h.language, SentenceEnd: -1}
+	words, ids, sounds := h.withoutSounds()
 	texts := make([]string, len(words))
 	for i, w := range words {
 		texts[i] = w.Text
@@ -136,11 +141,9 @@ func (h hearing) transcript() transcriber.Transcript {
 	if none.Dropped != "" {
 		return none
 	}
-	t := transcriber.Transcript{Text: text, Words: words, Confidence: math.Min(confidence, 1), Language: h.language}
-	for _, id := range h.ids {
-		t.Tokens = append(t.Tokens, uint32(id))
+	return transcriber.Transcript{
+		Text: text, Words: words, Tokens: ids, Confidence: math.Min(confidence, 1), Language: h.language, SentenceEnd: -1,
 	}
-	return t
 }
 
 var closing = map[rune]string{'[': "]", '(': ")", '*': "*", '♪': "♪"}
@@ -148,26 +151,43 @@ var closing = map[rune]string{'[': "]", '(': ")", '*': "*", '♪': "♪"}
 // withoutSounds leaves out what the model writes in brackets, asterisks or notes for
 // sounds that are no words: "(music)", "[BLANK_AUDIO]", "*coughs*". What has digits in
 // parentheses, as a telephone number does, stays.
-func withoutSounds(words []transcriber.Word) (out []transcriber.Word, found bool) {
-	for i := 0; i < len(words); i++ {
-		first, size := utf8.DecodeRuneInString(words[i].Text)
-		end, opens := closing[first]
-		if !opens {
-			out = append(out, words[i])
-			continue
+func (h hearing) withoutSounds() (words []transcriber.Word, ids []uint32, found bool) {
+	at := 0 // of the first token of a word
+	for i := 0; i < len(h.words); i++ {
+		last, sound := i, false
+		if end, opens := closes(h.words[i].Text); opens {
+			last, sound = soundFrom(h.words, i, end)
 		}
-		last := i
-		for rest := words[i].Text[size:]; !strings.Contains(rest, end) && last+1 < len(words); {
-			last++
-			rest = words[last].Text
-		}
-		group := words[i : last+1]
-		if first == '(' && slices.ContainsFunc(group, func(w transcriber.Word) bool { return strings.ContainsAny(w.Text, "0123456789") }) {
-			out = append(out, group...)
-		} else {
-			found = true
+		found = found || sound
+		for _, w := range h.words[i : last+1] {
+			if !sound {
+				words = append(words, w)
+				for _, id := range h.ids[at : at+w.Tokens] {
+					ids = append(ids, uint32(id))
+				}
+			}
+			at += w.Tokens
 		}
 		i = last
 	}
-	return out, found
+	return words, ids, found
+}
+
+// closes returns what ends the sound that a word begins, if it begins one.
+func closes(word string) (end string, opens bool) {
+	first, _ := utf8.DecodeRuneInString(word)
+	end, opens = closing[first]
+	return end, opens
+}
+
+// soundFrom returns the last word up to end, and whether those words are a sound.
+func soundFrom(words []transcriber.Word, first int, end string) (last int, sound bool) {
+	last = first
+	opening, size := utf8.DecodeRuneInString(words[first].Text)
+	for rest := words[first].Text[size:]; !strings.Contains(rest, end) && last+1 < len(words); {
+		last++
+		rest = words[last].Text
+	}
+	number := func(w transcriber.Word) bool { return strings.ContainsAny(w.Text, "0123456789") }
+	return last, opening != '(' || !slices.ContainsFunc(words[first:last+1], number)
 }

@@ -95,7 +95,7 @@ func (e *Engine) Close() error {
 // Transcribe implements transcriber.Engine. Language is that of the speech, also when the
 // text is a translation.
 func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber.Options) (transcriber.Transcript, error) {
-	none := transcriber.Transcript{Language: opts.Language}
+	none := transcriber.Transcript{Language: opts.Language, SentenceEnd: -1}
 	if len(pcm) == 0 {
 		none.Dropped = transcriber.DropNoAudio
 		return none, nil
@@ -123,7 +123,7 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	again := h.transcript()
 	switch {
 	case transcriber.Loops(h.ids):
-		again = transcriber.Transcript{Language: h.language, Dropped: transcriber.DropRepetition}
+		again = transcriber.Transcript{Language: h.language, Dropped: transcriber.DropRepetition, SentenceEnd: -1}
 	case t.Dropped == transcriber.DropUncertain && again.Confidence < secondChance:
 		again = t
 	}

@@ -59,16 +59,16 @@ func TestSpeech(t *testing.T) {
 			if errs, words := wer.Errors(jfk, got.Text); errs > 1 {
 				t.Errorf("%d of %d words wrong: %s", errs, words, got.Text)
 			}
-			last := 0
+			last, tokens := 0, 0
 			for _, w := range got.Words {
 				if w.Start < last || w.End <= w.Start || w.End > len(pcm) || w.Confidence <= 0 || w.Confidence > 1 || w.Estimated {
 					t.Errorf("word %+v after %d", w, last)
 				}
-				last = w.End
+				last, tokens = w.End, tokens+w.Tokens
 				t.Logf("%5.2f-%5.2f %.2f %s", float64(w.Start)/16000, float64(w.End)/16000, w.Confidence, w.Text)
 			}
-			if got.Language != "en" || got.Confidence < 0.5 || len(got.Tokens) < len(got.Words) {
-				t.Errorf("language %q, confidence %v, %d tokens", got.Language, got.Confidence, len(got.Tokens))
+			if got.Language != "en" || got.Confidence < 0.5 || len(got.Tokens) < len(got.Words) || tokens != len(got.Tokens) {
+				t.Errorf("language %q, confidence %v, %d tokens, its words have %d", got.Language, got.Confidence, len(got.Tokens), tokens)
 			}
 		})
 	}
