@@ -3,6 +3,7 @@
 package onnx
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -68,6 +69,8 @@ func Open(name string, opts Options) (*Model, error) {
 		so.SetInterOpNumThreads(1),
 		// A spinning pool would burn a core between frames.
 		so.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		// What fails is returned; a run that was told to end would be logged as an error.
+		so.SetLogSeverityLevel(ort.LoggingLevelFatal),
 	}
 	for k, v := range opts.Config {
 		errs = append(errs, so.AddSessionConfigEntry(k, v))
@@ -83,6 +86,36 @@ func Open(name string, opts Options) (*Model, error) {
 
 // Run infers. Nil outputs are allocated; the caller destroys them.
 func (m *Model) Run(inputs, outputs []ort.Value) error { return m.session.Run(inputs, outputs) }
+
+// RunContext is Run that ends early, with the context's error, when ctx is done: what the
+// outputs then hold is undefined. ONNX Runtime looks between two nodes of the graph. A nil
+// output is never left allocated by a call that fails.
+func (m *Model) RunContext(ctx context.Context, inputs, outputs []ort.Value) error {
+	if ctx.Done() == nil {
+		return m.Run(inputs, outputs)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	options, err := ort.NewRunOptions()
+	if err != nil {
+		return fmt.Errorf("making run options: %w", err)
+	}
+	defer func() { _ = options.Destroy() }()
+	ended := make(chan struct{})
+	release := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = options.Terminate()
+	})
+	err = m.session.RunWithOptions(inputs, outputs, options)
+	if !release() {
+		<-ended // it uses the options, which are freed next
+	}
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
 
 // Close frees the model.
 func (m *Model) Close() error { return m.session.Destroy() }

@@ -23,7 +23,7 @@ func BenchmarkEncoder(b *testing.B) {
 	e := open(b)
 	pcm := testkit.PCM(b, "jfk.wav")
 	for b.Loop() {
-		a, err := e.Encode(pcm)
+		a, err := e.Encode(b.Context(), pcm)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func BenchmarkEncoder(b *testing.B) {
 // BenchmarkDecoder gives the time of one pass, the first one among them.
 func BenchmarkDecoder(b *testing.B) {
 	e := open(b)
-	a, err := e.Encode(testkit.PCM(b, "jfk.wav"))
+	a, err := e.Encode(b.Context(), testkit.PCM(b, "jfk.wav"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -24,16 +24,13 @@ type heard struct {
 // forced belongs to the text and to the limit. The decoder tells nothing of its
 // probability but what is heard after it, so it gets the mean of that.
 func (e *Engine) decode(ctx context.Context, hidden *ort.Tensor[float32], prefix, forced []int64, limit int) (h heard, err error) {
-	if err := ctx.Err(); err != nil {
-		return h, err
-	}
 	if prefix == nil {
 		prefix = []int64{bos}
 	}
 	prefix = slices.Concat(prefix, forced)
 	h = heard{ids: slices.Clone(forced), probs: make([]float64, len(forced)), sentenceEnd: -1}
 	afterWord := len(prefix) > 1 && e.spoken(prefix[len(prefix)-1])
-	logits, err := e.decoder.begin(hidden, prefix)
+	logits, err := e.decoder.begin(ctx, hidden, prefix)
 	for err == nil {
 		id, p := best(logits)
 		if afterWord {
@@ -51,10 +48,7 @@ func (e *Engine) decode(ctx context.Context, hidden *ort.Tensor[float32], prefix
 			h.fill(len(forced), p)
 			return h, nil
 		}
-		if err := ctx.Err(); err != nil {
-			return h, err
-		}
-		logits, err = e.decoder.next(id)
+		logits, err = e.decoder.next(ctx, id)
 	}
 	return h, err
 }

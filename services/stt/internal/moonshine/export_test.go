@@ -16,8 +16,8 @@ type Encoded struct {
 }
 
 // Encode runs the encoder alone.
-func (e *Engine) Encode(audio []float32) (Encoded, error) {
-	hidden, err := e.encode(audio)
+func (e *Engine) Encode(ctx context.Context, audio []float32) (Encoded, error) {
+	hidden, err := e.encode(ctx, audio)
 	return Encoded{hidden, limit(audio)}, err
 }
 

@@ -166,10 +166,7 @@ func limit(audio []float32) int {
 
 // hear encodes audio and decodes it after prefix and what is forced after that.
 func (e *Engine) hear(ctx context.Context, audio []float32, prefix, forced []int64, limit int) (heard, error) {
-	if err := ctx.Err(); err != nil {
-		return heard{}, err
-	}
-	hidden, err := e.encode(audio)
+	hidden, err := e.encode(ctx, audio)
 	if err != nil {
 		return heard{}, err
 	}
@@ -179,14 +176,14 @@ func (e *Engine) hear(ctx context.Context, audio []float32, prefix, forced []int
 
 // encode returns what the encoder makes of audio, [1, positions, width]; the caller
 // destroys it.
-func (e *Engine) encode(audio []float32) (*ort.Tensor[float32], error) {
+func (e *Engine) encode(ctx context.Context, audio []float32) (*ort.Tensor[float32], error) {
 	input, err := ort.NewTensor(ort.NewShape(1, int64(len(audio))), audio)
 	if err != nil {
 		return nil, fmt.Errorf("making the audio tensor: %w", err)
 	}
 	defer destroy(input)
 	outputs := []ort.Value{nil}
-	if err := e.encoder.Run([]ort.Value{input}, outputs); err != nil {
+	if err := e.encoder.RunContext(ctx, []ort.Value{input}, outputs); err != nil {
 		return nil, fmt.Errorf("encoding audio: %w", err)
 	}
 	hidden, ok := outputs[0].(*ort.Tensor[float32])

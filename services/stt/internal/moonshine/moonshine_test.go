@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/rtap/rtap/pkg/testkit"
 	"github.com/rtap/rtap/pkg/wer"
@@ -110,5 +112,42 @@ func TestCancelled(t *testing.T) {
 	cancel()
 	if _, err := e.Transcribe(ctx, testkit.PCM(t, "jfk.wav"), transcriber.Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestStopsAtOnce ends the work on half a minute of speech at many moments: in the encoder,
+// which takes half of it, in the first pass and in later ones.
+func TestStopsAtOnce(t *testing.T) {
+	e := open(t)
+	pcm := testkit.PCM(t, "jfk.wav")
+	long := slices.Concat(pcm, pcm, pcm[:6*second])
+	want := hear(t, e, long, transcriber.Options{})
+	began := time.Now()
+	hear(t, e, long, transcriber.Options{})
+	whole := time.Since(began)
+	var late []time.Duration
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		told := make(chan time.Time, 1)
+		timer := time.AfterFunc(whole*time.Duration(i)/25, func() {
+			told <- time.Now()
+			cancel()
+		})
+		got, err := e.Transcribe(ctx, long, transcriber.Options{})
+		if timer.Stop() || err == nil {
+			if got.Text != want.Text {
+				t.Errorf("done before it was stopped: %q, %v", got.Text, err)
+			}
+		} else if late = append(late, time.Since(<-told)); !errors.Is(err, context.Canceled) {
+			t.Errorf("stopped after %d/25: %v", i, err)
+		}
+		cancel()
+	}
+	t.Logf("of %s, returned %s after being told to stop", whole, late)
+	if len(late) == 0 {
+		t.Error("it was never stopped")
+	}
+	if got := hear(t, e, long, transcriber.Options{}); got.Text != want.Text {
+		t.Errorf("afterwards: %q, want %q", got.Text, want.Text)
 	}
 }

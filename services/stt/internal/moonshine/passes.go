@@ -1,6 +1,7 @@
 package moonshine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -65,7 +66,7 @@ func newDecoder(model *onnx.Model) (*decoder, error) {
 // begin is the first pass: it reads all of prefix, and what the encoder made of the audio,
 // [1, positions, width]. The logits of the token after the prefix are valid until the next
 // pass.
-func (d *decoder) begin(hidden *ort.Tensor[float32], prefix []int64) ([]float32, error) {
+func (d *decoder) begin(ctx context.Context, hidden *ort.Tensor[float32], prefix []int64) ([]float32, error) {
 	ids, err := ort.NewTensor(ort.NewShape(1, int64(len(prefix))), prefix)
 	if err != nil {
 		return nil, fmt.Errorf("making decoder tensors: %w", err)
@@ -83,7 +84,7 @@ func (d *decoder) begin(hidden *ort.Tensor[float32], prefix []int64) ([]float32,
 			return nil, err
 		}
 	}
-	if err := d.model.Run(d.inputs, d.outputs); err != nil {
+	if err := d.model.RunContext(ctx, d.inputs, d.outputs); err != nil {
 		return nil, fmt.Errorf("decoding: %w", err)
 	}
 	d.positions = len(prefix)
@@ -97,7 +98,7 @@ func (d *decoder) begin(hidden *ort.Tensor[float32], prefix []int64) ([]float32,
 }
 
 // next is a later pass: one token, and what the passes before left in the caches.
-func (d *decoder) next(token int64) (_ []float32, err error) {
+func (d *decoder) next(ctx context.Context, token int64) (_ []float32, err error) {
 	d.token.GetData()[0] = token
 	for _, c := range d.caches {
 		if c.audio {
@@ -110,7 +111,7 @@ func (d *decoder) next(token int64) (_ []float32, err error) {
 			return nil, err
 		}
 	}
-	if err := d.model.Run(d.inputs, d.outputs); err != nil {
+	if err := d.model.RunContext(ctx, d.inputs, d.outputs); err != nil {
 		return nil, fmt.Errorf("decoding: %w", err)
 	}
 	d.positions++
