@@ -31,6 +31,7 @@ type fileInput struct {
 	spec    source.Spec
 	began   time.Time
 	samples int
+	rest    []float32 // decoded, not yet due; valid until the next piece is read
 }
 
 func openFile(path string, spec source.Spec) (*fileInput, error) {
@@ -48,14 +49,22 @@ func (f *fileInput) fast() bool     { return f.spec.Fast }
 func (f *fileInput) close()         { _ = f.Close() }
 
 func (f *fileInput) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Duration, error) {
-	pcm, err := f.Read()
-	if err != nil {
-		return nil, nil, 0, err
-	}
 	if f.spec.Fast {
-		return pcm, clock.Now(), 0, nil
+		pcm, err := f.Read()
+		return pcm, clock.Now(), 0, err
 	}
-	return pcm, f.pace(ctx, len(pcm)), 0, ctx.Err()
+	if len(f.rest) == 0 {
+		var err error
+		if f.rest, err = f.Read(); err != nil {
+			return nil, nil, 0, err
+		}
+	}
+	// As a device would, in small periods: a decoder's piece of a quarter of a second
+	// handed over at once would be that late for its first frame.
+	n := min(len(f.rest), f.RateHz()*framer.Samples/framer.SampleRateHz)
+	pcm := f.rest[:n]
+	f.rest = f.rest[n:]
+	return pcm, f.pace(ctx, n), 0, ctx.Err()
 }
 
 // pace waits until n more samples would have been heard, by a schedule that does not
@@ -107,9 +116,9 @@ func (m *mock) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Duratio
 		m.pause -= n
 		return make([]float32, n), m.file.pace(ctx, n), 0, ctx.Err()
 	}
-	pcm, err := m.file.Read()
+	pcm, captured, _, err := m.file.read(ctx)
 	if !errors.Is(err, io.EOF) {
-		return pcm, m.file.pace(ctx, len(pcm)), 0, errors.Join(err, ctx.Err())
+		return pcm, captured, 0, err
 	}
 	m.played++
 	if m.spec.Repeat > 0 && m.played >= m.spec.Repeat {
