@@ -104,27 +104,8 @@ func decode(m *nats.Msg) string {
 	if m.Header.Get(wire.ContentTypeHeader) == wire.JSON {
 		return string(m.Data)
 	}
-	var out proto.Message
-	parts := strings.Split(m.Subject, ".")
-	kind := ""
-	if len(parts) > 2 {
-		kind = parts[2]
-	}
-	if kind == "job" && len(parts) > 3 {
-		kind = parts[3]
-	}
-	switch kind {
-	case "audio":
-		out = &rtapv1.Frame{}
-	case "draft":
-		out = &rtapv1.DraftJob{}
-	case "final", "ready":
-		out = &rtapv1.FinalJob{}
-	case "result":
-		out = &rtapv1.Result{}
-	case "dead":
-		out = &rtapv1.DeadJob{}
-	default:
+	out := message(m.Subject)
+	if out == nil {
 		return fmt.Sprintf("(%d bytes) %q", len(m.Data), m.Data[:min(len(m.Data), 200)])
 	}
 	if err := proto.Unmarshal(m.Data, out); err != nil {
@@ -136,12 +117,44 @@ func decode(m *nats.Msg) string {
 		samples, x.Pcm = fmt.Sprintf(" (%d samples)", len(x.GetPcm())/2), nil
 	case *rtapv1.DraftJob:
 		samples, x.Pcm = fmt.Sprintf(" (%d samples)", len(x.GetPcm())/2), nil
+		forget(x.GetContext())
 	case *rtapv1.FinalJob:
 		samples, x.Pcm = fmt.Sprintf(" (%d samples)", len(x.GetPcm())/2), nil
+		forget(x.GetContext())
 	}
 	raw, err := wire.MarshalJSON(out)
 	if err != nil {
 		return err.Error()
 	}
 	return string(raw) + samples
+}
+
+// forget drops the audio of a context, which its span tells the length of.
+func forget(c *rtapv1.Context) {
+	if c != nil {
+		c.Pcm = nil
+	}
+}
+
+// message returns an empty message of the kind that travels on a subject; nil for others.
+func message(subject string) proto.Message {
+	parts := append(strings.Split(subject, "."), "", "", "")
+	switch parts[2] {
+	case "audio":
+		return &rtapv1.Frame{}
+	case "draft":
+		return &rtapv1.DraftResult{}
+	case "result":
+		return &rtapv1.Result{}
+	case "dead":
+		return &rtapv1.DeadJob{}
+	case "job":
+		switch parts[3] {
+		case "draft", "speculative":
+			return &rtapv1.DraftJob{}
+		case "final", "ready":
+			return &rtapv1.FinalJob{}
+		}
+	}
+	return nil
 }
