@@ -1,6 +1,29 @@
 package bench
 
-import "github.com/rtap/rtap/services/stt/internal/transcriber"
+import (
+	"github.com/rtap/rtap/pkg/clips"
+	"github.com/rtap/rtap/services/stt/internal/transcriber"
+)
+
+// Clip is a recording, what is said in it, and its audio as the engine gets it: whole, or
+// cut like the pipeline cuts what is too long.
+type Clip struct {
+	Name, Text string
+	Pieces     [][]float32
+}
+
+// ReadClips reads a folder as [clips.Read] does.
+func ReadClips(dir string) ([]Clip, error) {
+	whole, err := clips.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []Clip
+	for _, c := range whole {
+		out = append(out, Clip{c.Name, c.Text, cut(c.PCM)})
+	}
+	return out, nil
+}
 
 const (
 	// longestSegment is what the voice detector cuts at.

@@ -1,4 +1,5 @@
-package bench
+// Package clips reads folders of recordings whose texts are known, for measurements.
+package clips
 
 import (
 	"encoding/json"
@@ -13,11 +14,13 @@ import (
 	"github.com/rtap/rtap/pkg/wer"
 )
 
-// Clip is a recording, what is said in it, and its audio as the engine gets it: whole, or
-// cut like the pipeline cuts what is too long.
+// SampleRateHz of every clip.
+const SampleRateHz = 16000
+
+// Clip is a recording and what is said in it.
 type Clip struct {
 	Name, Text string
-	Pieces     [][]float32
+	PCM        []float32 // mono, in -1 to 1
 }
 
 const manifestName = "manifest.json"
@@ -27,9 +30,9 @@ var known = map[string]string{
 	"jfk.wav": "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.",
 }
 
-// ReadClips reads a folder of recordings: those that its manifest.json lists, as
+// Read reads a folder of recordings: those that its manifest.json lists, as
 // [{"file": …, "text": …}], or every x.wav with its text in x.txt.
-func ReadClips(dir string) ([]Clip, error) {
+func Read(dir string) ([]Clip, error) {
 	texts, err := listed(filepath.Join(dir, manifestName))
 	if errors.Is(err, fs.ErrNotExist) {
 		texts, err = paired(dir)
@@ -52,7 +55,7 @@ func ReadClips(dir string) ([]Clip, error) {
 		if len(a.PCM) == 0 {
 			return nil, fmt.Errorf("%s in %s has no audio", c.Name, dir)
 		}
-		c.Pieces = cut(resample(a))
+		c.PCM = Resample(a)
 	}
 	return texts, nil
 }

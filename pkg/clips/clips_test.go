@@ -1,4 +1,4 @@
-package bench
+package clips
 
 import (
 	"math"
@@ -29,7 +29,7 @@ func tone(hz, rate, n int) wav.Audio {
 	return a
 }
 
-func TestReadClips(t *testing.T) {
+func TestRead(t *testing.T) {
 	second := string(wav.Format(tone(440, 16000, 16000)))
 	for name, tt := range map[string]struct {
 		files map[string]string
@@ -53,7 +53,7 @@ func TestReadClips(t *testing.T) {
 		"not WAV":           {map[string]string{"a.wav": "fLaC, that is", "a.txt": "ay"}, "", "ffmpeg"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clips, err := ReadClips(folder(t, tt.files))
+			clips, err := Read(folder(t, tt.files))
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
 					t.Fatalf("got %v, want %q", err, tt.err)
@@ -66,52 +66,14 @@ func TestReadClips(t *testing.T) {
 			var texts []string
 			for _, c := range clips {
 				texts = append(texts, c.Text)
-				if len(c.Pieces) != 1 || len(c.Pieces[0]) != 16000 {
-					t.Errorf("%s: %d pieces", c.Name, len(c.Pieces))
+				if len(c.PCM) != 16000 {
+					t.Errorf("%s: %d samples", c.Name, len(c.PCM))
 				}
 			}
 			if got := strings.Join(texts, " "); got != tt.texts {
 				t.Errorf("got %q, want %q", got, tt.texts)
 			}
 		})
-	}
-}
-
-// TestCut puts silences of a second into a tone; long audio must be cut inside them.
-func TestCut(t *testing.T) {
-	for name, tt := range map[string]struct {
-		seconds float64
-		cuts    []float64 // seconds where the silences begin
-	}{
-		"short":             {3, nil},
-		"as long as may be": {15, nil},
-		"a little too long": {15.5, []float64{7}},
-		"long":              {44, []float64{12, 22, 33}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			pcm := tone(300, 16000, int(tt.seconds*16000)).PCM
-			for _, s := range tt.cuts {
-				clear(pcm[int(s*16000):int((s+1)*16000)])
-			}
-			pieces, n := cut(pcm), 0
-			if len(pieces) != len(tt.cuts)+1 {
-				t.Fatalf("%d pieces", len(pieces))
-			}
-			for i, p := range pieces {
-				n += len(p)
-				if i < len(tt.cuts) && (seconds(n) < tt.cuts[i] || seconds(n) > tt.cuts[i]+1) {
-					t.Errorf("cut at %.2f s, want at %.0f to %.0f", seconds(n), tt.cuts[i], tt.cuts[i]+1)
-				}
-			}
-			if n != len(pcm) {
-				t.Errorf("%d of %d samples", n, len(pcm))
-			}
-		})
-	}
-	for _, p := range cut(tone(300, 16000, 70*16000).PCM) {
-		if len(p) > longestSegment || len(p) < shortestSegment {
-			t.Errorf("without a pause: a piece of %.1f s", seconds(len(p)))
-		}
 	}
 }
 
@@ -124,7 +86,7 @@ func TestResample(t *testing.T) {
 		{440, 22050, 0.5}, {7000, 22050, 0.5}, {9500, 22050, 0}, {1000, 48000, 0.5}, {12000, 48000, 0},
 		{1000, 8000, 0.5}, {3000, 44100, 0.5}, {440, 16000, 0.5},
 	} {
-		got := resample(tone(tt.hz, tt.rate, 2*tt.rate))
+		got := Resample(tone(tt.hz, tt.rate, 2*tt.rate))
 		if len(got) != 32000 {
 			t.Errorf("%d Hz at %d: %d samples", tt.hz, tt.rate, len(got))
 			continue

@@ -1,10 +1,9 @@
-package bench
+package clips
 
 import (
 	"math"
 
 	"github.com/rtap/rtap/pkg/wav"
-	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
 
 const (
@@ -14,10 +13,10 @@ const (
 	passband = 0.95
 )
 
-// resample brings a recording to the engines' rate with a windowed sinc, whose weights
+// Resample brings a recording to 16 kHz with a windowed sinc, whose weights
 // repeat after as many outputs as the ratio's reduced form has.
-func resample(a wav.Audio) []float32 {
-	const to = transcriber.SampleRateHz
+func Resample(a wav.Audio) []float32 {
+	const to = SampleRateHz
 	if a.SampleRateHz == to {
 		return a.PCM
 	}
