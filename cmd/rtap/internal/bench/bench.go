@@ -1,5 +1,5 @@
-// Package bench is `rtap bench`: what the recognisers of this machine can do, measured on
-// it.
+// Package bench is `rtap bench`: what the pipeline and the recognisers can do on this
+// machine, measured on it.
 package bench
 
 import (
@@ -18,9 +18,10 @@ import (
 	"github.com/rtap/rtap/pkg/models"
 )
 
-const usage = `usage: rtap bench engines [FLAGS]
+const usage = `usage: rtap bench [COMMAND] [FLAGS]
 
-  engines   every model that is here: word error rate, time, memory, and what it makes of noise
+  (none)        the whole pipeline in real time: latencies, words, loss, CPU and memory, beside the goals
+  engines       every model that is here: word error rate, time, memory, and what it makes of noise
 
 `
 
@@ -36,18 +37,20 @@ type options struct {
 // Run is `rtap bench`.
 func Run(ctx context.Context, env lifecycle.Env) error {
 	what := ""
-	if len(env.Args) > 0 {
+	if len(env.Args) > 0 && !strings.HasPrefix(env.Args[0], "-") {
 		what, env.Args = env.Args[0], env.Args[1:]
 	}
 	switch what {
+	case "":
+		return live(ctx, env)
 	case "engines":
 		return engines(ctx, env)
-	case "help", "-h", "--help":
+	case "help":
 		fmt.Fprint(env.Stdout, usage)
 		return nil
 	default:
 		fmt.Fprint(env.Stderr, usage)
-		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want engines", what))
+		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing or engines", what))
 	}
 }
 
@@ -119,7 +122,7 @@ func engines(ctx context.Context, env lifecycle.Env) error {
 	for i, s := range subjects {
 		fmt.Fprintf(env.Stderr, "%d of %d: %s\n", i+1, len(subjects), s)
 		r := row{subject: s}
-		if r.Report, err = measure(ctx, env, o, s); ctx.Err() != nil {
+		if r.Report, err = try(ctx, env, o, s); ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {

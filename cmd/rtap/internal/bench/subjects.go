@@ -88,8 +88,8 @@ func present(c *models.Catalogue, e *models.Entry) (out []subject) {
 	return out
 }
 
-// measure runs the stt program, which alone links the engines, on one subject.
-func measure(ctx context.Context, env lifecycle.Env, o options, s subject) (*bench.Report, error) {
+// try runs the stt program, which alone links the engines, on one subject.
+func try(ctx context.Context, env lifecycle.Env, o options, s subject) (*bench.Report, error) {
 	path, err := sibling.Path("stt")
 	if err != nil {
 		return nil, err

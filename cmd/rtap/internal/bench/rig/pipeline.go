@@ -30,7 +30,6 @@ import (
 // Options of [Start].
 type Options struct {
 	Flags   service.Flags // --config and --set of every process
-	Profile string        // RTAP_ENVIRONMENT of every process; "" leaves it as it is
 	STT     int
 	NATS    string // a running server; "" for one of the pipeline's own
 	Sources []string
@@ -80,9 +79,6 @@ func (p *Pipeline) start(ctx context.Context, o Options) error {
 		return err
 	}
 	p.websocket = ports[1]
-	if o.Profile != "" {
-		o.Environ = append(slices.Clone(o.Environ), "RTAP_ENVIRONMENT="+o.Profile)
-	}
 	o.Flags.Set = slices.Clone(o.Flags.Set)
 	for i, key := range []string{"egress.http_port", "egress.websocket.port", "egress.zmq.transcript_port", "egress.zmq.event_port", "nats.embedded.port"} {
 		o.Flags.Set = append(o.Flags.Set, key+"="+strconv.Itoa(ports[i]))

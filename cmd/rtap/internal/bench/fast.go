@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
+	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/service"
+)
+
+// fastTimeout bounds a run that takes what time it needs.
+const fastTimeout = 15 * time.Minute
+
+// fast plays recordings as fast as the pipeline takes them, and returns what came of each.
+// Only positions in the audio mean anything then.
+func fast(ctx context.Context, env lifecycle.Env, flags service.Flags, nats string, recordings []material.Recording) ([]measure.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, fastTimeout)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "rtap-bench-audio-*")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for recordings: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	var sources []string
+	streams := make([]measure.Stream, len(recordings))
+	for i := range recordings {
+		rec := &recordings[i]
+		streams[i].Recording = rec
+		path := filepath.Join(dir, rec.Stream+".wav")
+		if err := rec.Render(path); err != nil {
+			return nil, err
+		}
+		sources = append(sources, "file:"+path+"?pace=fast&stream="+rec.Stream)
+	}
+	pipe, err := rig.Start(ctx, rig.Options{Flags: flags, STT: 1, NATS: nats, Sources: sources, Environ: env.Environ, Services: []string{"egress"}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = pipe.Close() }()
+	feed, err := rig.Follow(ctx, pipe, false, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer feed.Close()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for feed.Ended() < len(streams) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+		if err := errors.Join(pipe.Alive(), feed.Err()); err != nil {
+			return nil, err
+		}
+	}
+	messages := feed.Messages()
+	for i := range streams {
+		s := &streams[i]
+		s.Take(messages)
+		if s.Wrong.Holes+s.Wrong.Doubled > 0 {
+			return nil, fmt.Errorf("%s: finals are missing or doubled: %+v", s.Recording.Stream, s.Wrong)
+		}
+	}
+	return streams, nil
+}

@@ -1,0 +1,264 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
+	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/native"
+	"github.com/rtap/rtap/pkg/service"
+)
+
+// liveOptions of `rtap bench`.
+type liveOptions struct {
+	flags             service.Flags
+	profile           string
+	streams, stt      int
+	duration          time.Duration
+	utterances        int
+	interims          bool
+	idle              time.Duration
+	clips, labels     string
+	seed              uint64
+	via, nats         string
+	json, html, old   string
+	reference, strict bool
+}
+
+const (
+	viaFile   = "file"
+	viaListen = "listen"
+	none      = "none"
+	// idleOne is how long one stream is silent at first, so that what it costs can be told;
+	// idleMany is what the start takes anyway.
+	idleOne, idleMany = 30 * time.Second, 8 * time.Second
+)
+
+func parseLive(env lifecycle.Env) (o liveOptions, err error) {
+	fs := flag.NewFlagSet("rtap bench", flag.ContinueOnError)
+	fs.SetOutput(env.Stderr)
+	o.flags.Register(fs)
+	fs.StringVar(&o.profile, "profile", "", "`name` of a profile: latency, balanced, accuracy (default what the configuration says)")
+	fs.IntVar(&o.streams, "streams", 1, "always-talking streams")
+	fs.IntVar(&o.stt, "stt", 1, "number of stt processes")
+	fs.DurationVar(&o.duration, "duration", 0, "how long each stream talks (default 5m, or until --utterances)")
+	fs.IntVar(&o.utterances, "utterances", 0, "ends of speech of all streams together that must be heard")
+	fs.BoolVar(&o.interims, "interims", true, "with preliminary texts")
+	fs.DurationVar(&o.idle, "idle", 0, "silence before the first word (default 30s for one stream, 8s for more)")
+	fs.StringVar(&o.clips, "clips", "", "`folder` of recordings with texts: manifest.json, or x.wav with x.txt (default what is here)")
+	fs.StringVar(&o.labels, "labels", "", "`folder` of recordings x.wav with hand-made labels x.csv; none for none (default vad/ in the folder of clips)")
+	fs.Uint64Var(&o.seed, "seed", 1, "of the order of clips and the pauses between them")
+	fs.StringVar(&o.via, "via", viaFile, "file: capture plays the recordings; listen: WebSocket clients send them to /v1/listen")
+	fs.StringVar(&o.nats, "nats", "", "`URL` of a running server, instead of one of our own")
+	fs.StringVar(&o.json, "json", "", "write everything to a `file` as JSON; - is standard output, in place of the tables")
+	fs.StringVar(&o.html, "html", "", "write a page with histograms to a `file`")
+	fs.StringVar(&o.old, "compare", "", "`file` that --json wrote earlier: say what got better or worse")
+	fs.BoolVar(&o.reference, "reference", true, "also hear the clips cut at 700 ms, each utterance alone, to judge the accuracy by")
+	fs.BoolVar(&o.strict, "strict", false, "exit code 1 when a goal is missed")
+	if err := fs.Parse(env.Args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return o, &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
+		}
+		return o, lifecycle.Usage(err)
+	}
+	return o, lifecycle.Usage(o.settle(fs.Args()))
+}
+
+// settle checks the flags and fills in what depends on others.
+func (o *liveOptions) settle(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("rtap bench: unexpected %v", rest)
+	case o.streams < 1 || o.streams > 256 || o.stt < 1 || o.utterances < 0 || o.duration < 0 || o.idle < 0:
+		return errors.New("rtap bench: --streams wants 1 to 256, --stt at least 1, the others no less than 0")
+	case o.via != viaFile && o.via != viaListen:
+		return fmt.Errorf("rtap bench: --via %q: want file or listen", o.via)
+	}
+	if o.duration == 0 && o.utterances == 0 {
+		o.duration = 5 * time.Minute
+	}
+	if o.idle == 0 {
+		if o.idle = idleMany; o.streams == 1 {
+			o.idle = idleOne
+		}
+	}
+	if o.profile != "" {
+		o.flags.Set = append(o.flags.Set, "profile="+o.profile)
+	}
+	if !o.interims {
+		o.flags.Set = append(o.flags.Set, "stt.interim_interval_ms=0")
+	}
+	return nil
+}
+
+// folders finds the clips and the labelled recordings that were not named.
+func folders(clips, labels string) (string, string, error) {
+	if clips == "" {
+		root, err := native.Root()
+		if err != nil {
+			return "", "", lifecycle.Usage(fmt.Errorf("%w, or name a folder with --clips", err))
+		}
+		clips = filepath.Join(root, "audio")
+		if shared := filepath.Join(root, "..", "..", "shared", "audio"); exists(filepath.Join(shared, "manifest.json")) {
+			clips = shared
+		}
+	}
+	if labels == "" {
+		if labels = filepath.Join(clips, "vad"); !exists(labels) {
+			labels = none
+		}
+	}
+	return clips, labels, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// readClips reads both kinds of recordings.
+func readClips(clips, labels string) (spoken, labelled []material.Clip, err error) {
+	if clips, labels, err = folders(clips, labels); err != nil {
+		return nil, nil, err
+	}
+	if spoken, err = material.Read(clips); err != nil {
+		return nil, nil, lifecycle.Usage(err)
+	}
+	if labels != none {
+		if labelled, err = material.ReadLabelled(labels); err != nil {
+			return nil, nil, lifecycle.Usage(err)
+		}
+	}
+	return spoken, labelled, nil
+}
+
+// live is `rtap bench`: the whole pipeline, in real time.
+func live(ctx context.Context, env lifecycle.Env) error {
+	o, err := parseLive(env)
+	if err != nil {
+		return err
+	}
+	var old *report.Report
+	if o.old != "" {
+		if old, err = readReport(o.old); err != nil {
+			return lifecycle.Usage(err)
+		}
+	}
+	r, err := run(ctx, env, o)
+	if err != nil {
+		return err
+	}
+	return deliver(env, o, r, old)
+}
+
+// run measures once.
+func run(ctx context.Context, env lifecycle.Env, o liveOptions) (*report.Report, error) {
+	loaded, err := o.flags.Load(env.Environ)
+	if err != nil {
+		return nil, err
+	}
+	spoken, labelled, err := readClips(o.clips, o.labels)
+	if err != nil {
+		return nil, err
+	}
+	recordings := material.Make(spoken, labelled, material.Options{
+		Streams: o.streams, Seed: o.seed, Lead: o.idle, Stagger: stagger(o.streams), Duration: o.duration, Ends: o.utterances,
+	})
+	p, err := play(ctx, env, o, recordings)
+	if err != nil {
+		return nil, err
+	}
+	r := p.report(o)
+	r.Version, r.Setup.Profile = env.Version, loaded.Profile
+	r.Setup.Clips, r.Setup.Labelled = len(spoken), len(labelled)
+	if o.reference {
+		if err := reference(ctx, env, o, spoken, r); err != nil {
+			return nil, err
+		}
+	}
+	r.Judge()
+	return r, nil
+}
+
+func stagger(streams int) time.Duration {
+	if streams == 1 {
+		return 0
+	}
+	return 3 * time.Second
+}
+
+// deliver prints and writes what was asked for.
+func deliver(env lifecycle.Env, o liveOptions, r, old *report.Report) error {
+	if o.json != "" {
+		raw, err := json.MarshalIndent(r, "", " ")
+		if err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+		raw = append(raw, '\n')
+		if o.json == "-" {
+			_, err = env.Stdout.Write(raw)
+		} else {
+			err = os.WriteFile(o.json, raw, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+	}
+	if o.html != "" {
+		f, err := os.Create(o.html)
+		if err != nil {
+			return fmt.Errorf("writing the page: %w", err)
+		}
+		if err := errors.Join(r.Page(f), f.Close()); err != nil {
+			return fmt.Errorf("writing the page: %w", err)
+		}
+	}
+	if o.json != "-" {
+		if err := r.Text(env.Stdout); err != nil {
+			return err
+		}
+	}
+	if old != nil {
+		out := env.Stdout
+		if o.json == "-" {
+			out = env.Stderr
+		}
+		if err := report.Compare(out, old, r); err != nil {
+			return err
+		}
+	}
+	if n := r.Missed(); o.strict && n > 0 {
+		return fmt.Errorf("%d goals are missed", n)
+	}
+	return nil
+}
+
+func readReport(path string) (*report.Report, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the earlier report: %w", err)
+	}
+	r := &report.Report{}
+	if err := json.Unmarshal(raw, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if r.Schema != report.Schema {
+		return nil, fmt.Errorf("%s is of version %d, this program compares version %d", path, r.Schema, report.Schema)
+	}
+	return r, nil
+}
+
+// settings that a command adds must not reach the slice that it was given.
+func with(f service.Flags, set ...string) service.Flags {
+	f.Set = append(slices.Clone(f.Set), set...)
+	return f
+}

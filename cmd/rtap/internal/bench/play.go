@@ -1,0 +1,249 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
+	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/lifecycle"
+)
+
+const (
+	watchEvery  = time.Second
+	scrapeEvery = 10 * time.Second
+	showEvery   = 15 * time.Second
+	// grace is how long after the end of the audio the last final may come.
+	grace      = 60 * time.Second
+	fsyncTimes = 200
+)
+
+// played is all that was seen of one run.
+type played struct {
+	at        time.Time
+	ready     time.Duration
+	streams   []measure.Stream
+	fsync     []time.Duration
+	samples   []rig.Sample
+	before    *rig.Metrics // when the first word is spoken
+	after     *rig.Metrics
+	buffer    float64
+	stored    int // finals in the log
+	dead      int
+	model     string
+	transport []float64
+}
+
+// firstWord and lastWord are when speech begins in all streams, and when it ends in the first.
+func (p *played) firstWord() int64 {
+	var last int64
+	for i := range p.streams {
+		s := &p.streams[i]
+		last = max(last, s.Captured(s.Recording.Parts[0].Speech[0].Start))
+	}
+	return last
+}
+
+func (p *played) lastWord() int64 {
+	var first int64
+	for i := range p.streams {
+		s := &p.streams[i]
+		ends := s.Recording.Ends()
+		if at := s.Captured(ends[len(ends)-1].Sample); first == 0 || at < first {
+			first = at
+		}
+	}
+	return first
+}
+
+// earliest is when the first stream's first word begins.
+func (p *played) earliest() int64 {
+	var first int64
+	for i := range p.streams {
+		s := &p.streams[i]
+		if at := s.Captured(s.Recording.Parts[0].Speech[0].Start); first == 0 || at < first {
+			first = at
+		}
+	}
+	return first
+}
+
+// play runs the pipeline over the recordings in real time.
+func play(ctx context.Context, env lifecycle.Env, o liveOptions, recordings []material.Recording) (*played, error) {
+	dir, err := os.MkdirTemp("", "rtap-bench-audio-*")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for recordings: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	p := &played{at: time.Now(), streams: make([]measure.Stream, len(recordings))}
+	if p.fsync, err = rig.Fsync(dir, fsyncTimes); err != nil {
+		return nil, err
+	}
+	var sources []string
+	for i := range recordings {
+		rec := &recordings[i]
+		p.streams[i].Recording = rec
+		path := filepath.Join(dir, rec.Stream+".wav")
+		if err := rec.Render(path); err != nil {
+			return nil, err
+		}
+		sources = append(sources, "file:"+path+"?stream="+rec.Stream)
+	}
+	pipe, err := rig.Start(ctx, rig.Options{
+		Flags: o.flags, STT: o.stt, NATS: o.nats, Sources: sources, Environ: env.Environ,
+		Services: []string{"egress", "stt", "vad", "capture"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = pipe.Close() }()
+	p.ready = pipe.Ready
+	feed, err := rig.Follow(ctx, pipe, o.interims, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer feed.Close()
+	for i := range p.streams {
+		if p.streams[i].Zero, err = pipe.Zero(ctx, recordings[i].Stream); err != nil {
+			return nil, err
+		}
+	}
+	if late := clock.Now().GetMonotonicNs() - p.earliest(); late > 0 {
+		return nil, fmt.Errorf("the pipeline was ready %v after the first word was spoken: give it more time with --idle", time.Duration(late).Round(time.Millisecond))
+	}
+	if err := p.listen(ctx, env.Stderr, pipe, feed); err != nil {
+		return nil, err
+	}
+	return p, p.finish(ctx, env.Stderr, pipe, feed)
+}
+
+// listen waits until every stream has ended, and watches meanwhile.
+func (p *played) listen(ctx context.Context, progress io.Writer, pipe *rig.Pipeline, feed *rig.Feed) error {
+	watching, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	var watchErr error
+	wg.Go(func() {
+		watchErr = pipe.Watch(watching, watchEvery, func(s rig.Sample) { p.samples = append(p.samples, s) })
+	})
+	defer wg.Wait()
+	defer cancel()
+	if err := sleepUntil(ctx, p.earliest()-int64(500*time.Millisecond)); err != nil {
+		return err
+	}
+	var err error
+	if p.before, err = pipe.Scrape(ctx); err != nil {
+		return err
+	}
+	var longest int64
+	for i := range p.streams {
+		longest = max(longest, p.streams[i].Captured(p.streams[i].Recording.Samples))
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	scraped, shown := time.Now(), time.Now()
+	for feed.Ended() < len(p.streams) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := errors.Join(pipe.Alive(), feed.Err()); err != nil {
+			return err
+		}
+		now := clock.Now().GetMonotonicNs()
+		if now > longest+int64(grace) {
+			return fmt.Errorf("%d of %d streams have not ended %v after their audio: %s", len(p.streams)-feed.Ended(), len(p.streams), grace, pipe.Log())
+		}
+		if time.Since(scraped) > scrapeEvery {
+			scraped = time.Now()
+			if m, err := pipe.Scrape(ctx); err == nil {
+				p.fill(m)
+			}
+		}
+		if time.Since(shown) > showEvery {
+			shown = time.Now()
+			fmt.Fprintf(progress, "%v of %v, %d messages\n", (time.Duration(now - p.streams[0].Zero)).Round(time.Second),
+				(time.Duration(longest - p.streams[0].Zero)).Round(time.Second), len(feed.Messages()))
+		}
+	}
+	cancel()
+	wg.Wait()
+	return watchErr
+}
+
+func (p *played) fill(m *rig.Metrics) {
+	for key, v := range m.Gauges {
+		if len(key) > len(bufferGauge) && key[:len(bufferGauge)] == bufferGauge {
+			p.buffer = max(p.buffer, v)
+		}
+	}
+}
+
+const bufferGauge = "rtap_buffer_utilization_ratio"
+
+// finish takes what is known only at the end.
+func (p *played) finish(ctx context.Context, progress io.Writer, pipe *rig.Pipeline, feed *rig.Feed) (err error) {
+	if p.after, err = pipe.Scrape(ctx); err != nil {
+		return err
+	}
+	p.fill(p.after)
+	messages := feed.Messages()
+	for i := range p.streams {
+		s := &p.streams[i]
+		s.Take(messages)
+		last, _, err := pipe.Bus.LastFinal(ctx, s.Recording.Stream)
+		if err != nil {
+			return err
+		}
+		if last != nil {
+			p.stored += int(last.Seq())
+		}
+	}
+	for i := range messages {
+		if name := messages[i].Metadata.ModelInfo.Name; name != "" {
+			p.model = name
+		}
+	}
+	p.dead = deaths(p.samples)
+	p.transport, err = pipe.Transport(ctx, feed)
+	if err != nil {
+		fmt.Fprintf(progress, "the transport alone was not measured: %v\n", err)
+	}
+	return nil
+}
+
+// deaths counts processes that were there and then were not.
+func deaths(samples []rig.Sample) (n int) {
+	for i := 1; i < len(samples); i++ {
+		now := map[int]bool{}
+		for _, p := range samples[i].Processes {
+			now[p.PID] = true
+		}
+		for _, p := range samples[i-1].Processes {
+			if !now[p.PID] && p.Name != captureName {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// captureName is the process that ends when its files have.
+const captureName = "rtap-capture"
+
+func sleepUntil(ctx context.Context, at int64) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Duration(at - clock.Now().GetMonotonicNs())):
+		return nil
+	}
+}

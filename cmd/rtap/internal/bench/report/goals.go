@@ -1,0 +1,101 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
+)
+
+// tellMemory is how long a run must be for its growth of memory to mean something.
+const tellMemory = 600
+
+// Judge fills in the goals of DESIGN's table.
+func (r *Report) Judge() {
+	r.Goals = nil
+	one := r.Setup.Streams == 1
+	limit := 50.0
+	if !one {
+		limit = 150
+	}
+	r.below("pipeline latency", r.Latency.Pipeline, 0, limit)
+	if one {
+		r.below("speech end to final (TTFS)", r.Latency.TTFS, 200, 280)
+	} else {
+		r.below(fmt.Sprintf("TTFS with %d streams", r.Setup.Streams), r.Latency.TTFS, 0, 400)
+	}
+	if one && r.Setup.Interims {
+		r.below("interim latency", r.Latency.Interim, 200, 600)
+	}
+	t := r.Latency.Transport
+	r.add("transport alone", "p99 < 5 ms", fmt.Sprintf("p99 %.1f ms", t.P99), t.P99 < 5, t.N > 0)
+	r.accuracy()
+	if one {
+		r.load()
+	}
+	r.add("start", "ready in < 2 s", fmt.Sprintf("%.1f s", r.StartMS/1000), r.StartMS < 2000, r.StartMS > 0)
+	v := r.Load.VADMS
+	r.add("voice detection", "< 0.35 ms a frame", fmt.Sprintf("p50 %.2f, mean %.2f ms", v.P50, v.Mean), v.P50 < 0.35, v.N > 0)
+	r.loss()
+	r.add("buffer utilisation", "< 0.8", fmt.Sprintf("%.2f at most", r.Load.Buffer), r.Load.Buffer < 0.8, true)
+}
+
+func (r *Report) add(name, goal, figure string, reached, measured bool) {
+	g := Goal{Name: name, Goal: goal, Figure: figure, Verdict: Missed}
+	switch {
+	case !measured:
+		g.Figure, g.Verdict = "-", Unmeasured
+	case reached:
+		g.Verdict = Reached
+	}
+	r.Goals = append(r.Goals, g)
+}
+
+// below judges the median, unless it may be anything (0), and the 95th percentile.
+func (r *Report) below(name string, d measure.Distribution, p50, p95 float64) {
+	goal := fmt.Sprintf("p95 < %.0f ms", p95)
+	reached := d.P95 < p95
+	if p50 > 0 {
+		goal = fmt.Sprintf("p50 < %.0f, p95 < %.0f ms", p50, p95)
+		reached = reached && d.P50 < p50
+	}
+	figure := fmt.Sprintf("p50 %.0f, p95 %.0f ms (%.0f-%.0f)", d.P50, d.P95, d.CI95[0], d.CI95[1])
+	r.add(name, goal, figure, reached, d.N > 0)
+}
+
+func (r *Report) accuracy() {
+	a, ref := r.Accuracy, r.Reference
+	if ref == nil || ref.Words == 0 || a.Words == 0 {
+		r.add("accuracy", "not worse than cut at 700 ms", "", false, false)
+		return
+	}
+	r.add("accuracy", "not worse than cut at 700 ms",
+		fmt.Sprintf("%.1f %% against %.1f %%, difference %+.1f to %+.1f", 100*a.Rate, 100*ref.Rate, 100*ref.Difference[0], 100*ref.Difference[1]),
+		a.Rate <= ref.Rate, true)
+	if a.Rate > ref.Rate && ref.Difference[0] <= 0 {
+		r.Goals[len(r.Goals)-1].Verdict = Noise
+	}
+}
+
+func (r *Report) load() {
+	l := r.Load
+	r.add("CPU, one stream, idle", "< 6 %", fmt.Sprintf("%.1f %%", l.IdleCPU), l.IdleCPU < 6, l.IdleCPU > 0)
+	limit, with := 20.0, "without"
+	if r.Setup.Interims {
+		limit, with = 40, "with"
+	}
+	r.add("CPU, one stream, speaking, "+with+" interims", fmt.Sprintf("< %.0f %%", limit), fmt.Sprintf("%.1f %%", l.SpeakingCPU), l.SpeakingCPU < limit, l.SpeakingCPU > 0)
+	growth := "too short to tell growth"
+	flat := true
+	if r.Setup.Seconds >= tellMemory {
+		growth = fmt.Sprintf("%+.0f MB/hour", l.GrowthMB)
+		flat = l.GrowthMB < 0.1*l.RSSMB // the manual's alert
+	}
+	r.add("memory, one stream", "< 400 MB and flat", fmt.Sprintf("%.0f MB, %s", l.RSSMaxMB, growth), l.RSSMaxMB < 400 && flat, l.RSSMaxMB > 0)
+}
+
+func (r *Report) loss() {
+	l := r.Loss
+	n := l.Holes + l.Undelivered + l.Unended
+	r.add("loss", "0 lost, 0 doubled, none out of order", fmt.Sprintf("%d lost, %d doubled, %d out of order", n, l.Doubled, l.OutOfOrder),
+		n+l.Doubled+l.OutOfOrder == 0, true)
+}
