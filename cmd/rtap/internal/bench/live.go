@@ -21,7 +21,6 @@ import (
 // liveOptions of `rtap bench`.
 type liveOptions struct {
 	flags             service.Flags
-	profile           string
 	streams, stt      int
 	duration          time.Duration
 	utterances        int
@@ -47,7 +46,6 @@ func parseLive(env lifecycle.Env) (o liveOptions, err error) {
 	fs := flag.NewFlagSet("rtap bench", flag.ContinueOnError)
 	fs.SetOutput(env.Stderr)
 	o.flags.Register(fs)
-	fs.StringVar(&o.profile, "profile", "", "`name` of a profile: latency, balanced, accuracy (default what the configuration says)")
 	fs.IntVar(&o.streams, "streams", 1, "always-talking streams")
 	fs.IntVar(&o.stt, "stt", 1, "number of stt processes")
 	fs.DurationVar(&o.duration, "duration", 0, "how long each stream talks (default 5m, or until --utterances)")
@@ -90,9 +88,6 @@ func (o *liveOptions) settle(rest []string) error {
 		if o.idle = idleMany; o.streams == 1 {
 			o.idle = idleOne
 		}
-	}
-	if o.profile != "" {
-		o.flags.Set = append(o.flags.Set, "profile="+o.profile)
 	}
 	if !o.interims {
 		o.flags.Set = append(o.flags.Set, "stt.interim_interval_ms=0")
