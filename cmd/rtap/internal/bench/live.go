@@ -30,6 +30,7 @@ type liveOptions struct {
 	seed              uint64
 	via, nats         string
 	json, html, old   string
+	messages          string
 	reference, strict bool
 }
 
@@ -60,6 +61,7 @@ func parseLive(env lifecycle.Env) (o liveOptions, err error) {
 	fs.StringVar(&o.json, "json", "", "write everything to a `file` as JSON; - is standard output, in place of the tables")
 	fs.StringVar(&o.html, "html", "", "write a page with histograms to a `file`")
 	fs.StringVar(&o.old, "compare", "", "`file` that --json wrote earlier: say what got better or worse")
+	fs.StringVar(&o.messages, "messages", "", "write what came, and what was played, to a `file`: one JSON object a line")
 	fs.BoolVar(&o.reference, "reference", true, "also hear the clips cut at 700 ms, each utterance alone, to judge the accuracy by")
 	fs.BoolVar(&o.strict, "strict", false, "exit code 1 when a goal is missed")
 	if err := fs.Parse(env.Args); err != nil {
@@ -171,6 +173,11 @@ func run(ctx context.Context, env lifecycle.Env, o liveOptions) (*report.Report,
 	p, err := play(ctx, env, o, recordings)
 	if err != nil {
 		return nil, err
+	}
+	if o.messages != "" {
+		if err := p.dump(o.messages); err != nil {
+			return nil, err
+		}
 	}
 	r := p.report(o)
 	r.Version, r.Setup.Profile = env.Version, loaded.Profile

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,27 @@ type played struct {
 	dead      int
 	model     string
 	transport []float64
+	messages  []rig.Message
+}
+
+// dump writes each stream's recording and then every message, one JSON object a line.
+func (p *played) dump(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("writing the messages: %w", err)
+	}
+	enc := json.NewEncoder(f)
+	for i := range p.streams {
+		s := &p.streams[i]
+		err = errors.Join(err, enc.Encode(map[string]any{"stream": s.Recording.Stream, "zero": s.Zero, "parts": s.Recording.Parts}))
+	}
+	for i := range p.messages {
+		err = errors.Join(err, enc.Encode(&p.messages[i]))
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing the messages: %w", err)
+	}
+	return nil
 }
 
 // firstWord and lastWord are when speech begins in all streams, and when it ends in the first.
@@ -196,6 +218,7 @@ func (p *played) finish(ctx context.Context, progress io.Writer, pipe *rig.Pipel
 	}
 	p.fill(p.after)
 	messages := feed.Messages()
+	p.messages = messages
 	for i := range p.streams {
 		s := &p.streams[i]
 		s.Take(messages)

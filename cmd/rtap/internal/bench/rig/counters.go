@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -48,7 +49,11 @@ func (p *Pipeline) Scrape(ctx context.Context) (*Metrics, error) {
 		if s.GetMetricsAddress() == "" {
 			continue
 		}
-		if err := m.read(ctx, "http://"+s.GetMetricsAddress()+"/metrics"); err != nil {
+		err := m.read(ctx, "http://"+s.GetMetricsAddress()+"/metrics")
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			continue // it has ended since: a capture whose files have been played
+		}
+		if err != nil {
 			return nil, fmt.Errorf("reading the metrics of %s: %w", s.GetService(), err)
 		}
 	}

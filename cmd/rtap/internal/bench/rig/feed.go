@@ -14,7 +14,7 @@ import (
 
 // Message is one message of the feed and when it was read, by the host's monotonic clock.
 type Message struct {
-	At   int64
+	At   int64  `json:"at"`
 	Type string `json:"type"`
 
 	Start       float64 `json:"start"`
