@@ -21,6 +21,7 @@ import (
 const usage = `usage: rtap bench [COMMAND] [FLAGS]
 
   (none)        the whole pipeline in real time: latencies, words, loss, CPU and memory, beside the goals
+  endpointing   what closes segments: pause and threshold against words, delay and cuts inside speech
   engines       every model that is here: word error rate, time, memory, and what it makes of noise
 
 `
@@ -43,6 +44,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	switch what {
 	case "":
 		return live(ctx, env)
+	case "endpointing":
+		return endpointing(ctx, env)
 	case "engines":
 		return engines(ctx, env)
 	case "help":
@@ -50,7 +53,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return nil
 	default:
 		fmt.Fprint(env.Stderr, usage)
-		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing or engines", what))
+		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, endpointing or engines", what))
 	}
 }
 

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -48,18 +47,24 @@ func (p *played) report(o liveOptions) *report.Report {
 }
 
 func (p *played) latency(r *report.Report) {
-	var all, hand, rule, decode, queue []float64
+	var all, hand, rule, closing, decode, queue []float64
 	for _, e := range r.Ends.TTFS {
 		all = append(all, e.MS)
+		if e.Closing != 0 {
+			closing = append(closing, e.Closing)
+		}
 		if e.Hand {
 			hand = append(hand, e.MS)
 		} else {
 			rule = append(rule, e.MS)
 		}
 	}
+	var decoded, heard float64 // seconds
 	for i := range p.streams {
 		for _, f := range p.streams[i].Finals {
 			decode, queue = append(decode, f.STT), append(queue, f.Queue)
+			decoded += f.STT / 1000
+			heard += float64(f.End-f.Start) / 16000
 			r.Speculation.Finals++
 			if f.Speculative {
 				r.Speculation.Hits++
@@ -68,9 +73,12 @@ func (p *played) latency(r *report.Report) {
 	}
 	r.Latency = report.Latency{
 		Pipeline: measure.Distribute(r.Ends.Pipeline), TTFS: measure.Distribute(all), TTFSHand: measure.Distribute(hand),
-		TTFSRule: measure.Distribute(rule), Closing: measure.Distribute(r.Ends.Closing), Interim: measure.Distribute(r.Words.First),
+		TTFSRule: measure.Distribute(rule), Closing: measure.Distribute(closing), Interim: measure.Distribute(r.Words.First),
 		Committed: measure.Distribute(r.Words.Committed), Decode: measure.Distribute(decode), Queue: measure.Distribute(queue),
 		Transport: measure.Distribute(p.transport),
+	}
+	if heard > 0 {
+		r.Load.RTF = decoded / heard
 	}
 	if r.Words.Count == 0 {
 		r.Latency.Interim, r.Latency.Committed = measure.Distribution{}, measure.Distribution{}
@@ -117,13 +125,6 @@ func (p *played) counters(r *report.Report) {
 			N: int(h.Count), Mean: 1000 * h.Mean(), P50: 1000 * h.Quantile(.5), P95: 1000 * h.Quantile(.95), P99: 1000 * h.Quantile(.99),
 		}
 	}
-	var rtf rig.Histogram
-	for key, h := range grown.Histograms {
-		if strings.HasPrefix(key, "rtap_stt_real_time_factor") {
-			rtf.Count, rtf.Sum = rtf.Count+h.Count, rtf.Sum+h.Sum
-		}
-	}
-	r.Load.RTF = rtf.Mean()
 }
 
 // value is what the only label of a metric is set to.
@@ -273,7 +274,6 @@ func reference(ctx context.Context, env lifecycle.Env, o liveOptions, spoken []m
 		return fmt.Errorf("measuring the reference: %w", err)
 	}
 	a := measure.Rate(streams)
-	names := slices.Sorted(maps.Keys(a.Clips))
-	r.Reference = &report.Reference{Accuracy: a, Difference: measure.DifferenceRange(r.Accuracy.Clusters(names), a.Clusters(names))}
+	r.Reference = &report.Reference{Accuracy: a, Difference: measure.Differ(r.Accuracy, a)}
 	return nil
 }

@@ -9,9 +9,10 @@ import (
 
 // The rule by which speech is found in a recording without labels: its level, over 30 ms,
 // lies above the noise floor (the 5th percentile) by a quarter of the way to loud speech
-// (the 95th percentile); bursts of less than 50 ms are no speech, and pauses of less than
-// 200 ms belong to it. On clean recordings the ends move by less than 30 ms when the
-// quarter is made a fifth or a third.
+// (the 95th percentile); bursts of less than 50 ms are no speech, nor are those of less
+// than 300 ms a second away from any other, and pauses of less than 200 ms belong to it.
+// On clean recordings the ends move by less than 30 ms when the quarter is made a fifth or
+// a third.
 const (
 	window      = clips.SampleRateHz / 100
 	above       = 0.25
@@ -20,6 +21,8 @@ const (
 	burst       = 5  // windows
 	shortPause  = 20 // windows
 	shortSpeech = 8  // windows
+	lone        = 30 // windows: shorter speech must not be alone
+	alone       = 100
 	quietest    = -96.0
 )
 
@@ -57,8 +60,9 @@ func findSpeech(pcm []float32) (speech []Interval, floor float64) {
 			found = append(found, Interval{start, i})
 		}
 	}
-	for _, f := range found {
-		if f.End-f.Start >= shortSpeech {
+	for i, f := range found {
+		near := i > 0 && f.Start-found[i-1].End < alone || i+1 < len(found) && found[i+1].Start-f.End < alone
+		if length := f.End - f.Start; length >= lone || length >= shortSpeech && near {
 			speech = append(speech, Interval{f.Start * window, min(f.End*window, len(pcm))})
 		}
 	}

@@ -18,8 +18,9 @@ type Accuracy struct {
 	// Range holds the rate with 95 % certainty; recordings are what is drawn, since one that
 	// is played again fails in the same places.
 	Range [2]float64 `json:"rate_ci"`
-	// Clips are the same by recording.
+	// Clips are the same by recording; Once is the words of one playing of each.
 	Clips map[string]Cluster `json:"clips"`
+	Once  map[string]int     `json:"clip_words"`
 	// Mistakes of each kind.
 	Replaced int `json:"replaced"`
 	Missing  int `json:"missing"`
@@ -28,7 +29,7 @@ type Accuracy struct {
 
 // Rate aligns the finals of every stream with its texts.
 func Rate(streams []Stream) Accuracy {
-	a := Accuracy{Clips: map[string]Cluster{}}
+	a := Accuracy{Clips: map[string]Cluster{}, Once: map[string]int{}}
 	for i := range streams {
 		for _, g := range groups(&streams[i]) {
 			a.group(g)
@@ -40,17 +41,12 @@ func Rate(streams []Stream) Accuracy {
 	if a.Words > 0 {
 		a.Rate = float64(a.Errors) / float64(a.Words)
 	}
-	a.Range = RateRange(a.Clusters(slices.Sorted(maps.Keys(a.Clips))))
-	return a
-}
-
-// Clusters lists the recordings' errors in the order of the names.
-func (a *Accuracy) Clusters(names []string) []Cluster {
-	var out []Cluster
-	for _, n := range names {
-		out = append(out, a.Clips[n])
+	var clusters []Cluster
+	for _, name := range slices.Sorted(maps.Keys(a.Clips)) {
+		clusters = append(clusters, a.Clips[name])
 	}
-	return out
+	a.Range = RateRange(clusters)
+	return a
 }
 
 // group is recordings that follow one another and share finals, with those finals' text.
@@ -120,7 +116,9 @@ func (a *Accuracy) group(g group) {
 	var ref []string
 	var owner []string // of each word: the recording
 	for _, p := range g.parts {
-		for _, w := range wer.Words(p.Text) {
+		words := wer.Words(p.Text)
+		a.Once[p.Name] = len(words)
+		for _, w := range words {
 			ref, owner = append(ref, w), append(owner, p.Name)
 		}
 	}

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -56,7 +57,8 @@ func quantileRange(sorted []float64, p float64) [2]float64 {
 // Cluster is errors among words that are not independent: a recording, however often it
 // was played.
 type Cluster struct {
-	Errors, Words int
+	Errors int `json:"errors"`
+	Words  int `json:"words"`
 }
 
 const draws = 2000
@@ -81,23 +83,46 @@ func RateRange(clusters []Cluster) [2]float64 {
 	return [2]float64{quantile(rates, .025), quantile(rates, .975)}
 }
 
-// DifferenceRange is the same for a's rate less b's, of which the same clusters are drawn
-// each time. They must be of the same recordings in the same order.
-func DifferenceRange(a, b []Cluster) [2]float64 {
-	if len(a) < 2 || len(a) != len(b) {
-		return [2]float64{-1, 1}
+// Difference is how the word error rate of one run differs from another's, on the
+// recordings that both have heard, each with the weight of its words, however often it was
+// played.
+type Difference struct {
+	Rate  float64 `json:"rate"`
+	Other float64 `json:"other"`
+	// Range holds Rate less Other with 95 % certainty.
+	Range [2]float64 `json:"difference_ci"`
+}
+
+// Differ compares a with b.
+func Differ(a, b Accuracy) Difference {
+	type pair struct{ a, b, words float64 }
+	var pairs []pair
+	for _, name := range slices.Sorted(maps.Keys(a.Clips)) {
+		x, y := a.Clips[name], b.Clips[name]
+		if x.Words > 0 && y.Words > 0 {
+			pairs = append(pairs, pair{float64(x.Errors) / float64(x.Words), float64(y.Errors) / float64(y.Words), float64(a.Once[name])})
+		}
+	}
+	rates := func(of func(i int) pair) (x, y float64) {
+		var words float64
+		for i := range pairs {
+			p := of(i)
+			x, y, words = x+p.a*p.words, y+p.b*p.words, words+p.words
+		}
+		return x / max(1, words), y / max(1, words)
+	}
+	d := Difference{Range: [2]float64{-1, 1}}
+	d.Rate, d.Other = rates(func(i int) pair { return pairs[i] })
+	if len(pairs) < 2 {
+		return d
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	rates := make([]float64, draws)
-	for i := range rates {
-		var x, y Cluster
-		for range a {
-			n := r.IntN(len(a))
-			x.Errors, x.Words = x.Errors+a[n].Errors, x.Words+a[n].Words
-			y.Errors, y.Words = y.Errors+b[n].Errors, y.Words+b[n].Words
-		}
-		rates[i] = float64(x.Errors)/float64(max(1, x.Words)) - float64(y.Errors)/float64(max(1, y.Words))
+	drawn := make([]float64, draws)
+	for i := range drawn {
+		x, y := rates(func(int) pair { return pairs[r.IntN(len(pairs))] })
+		drawn[i] = x - y
 	}
-	slices.Sort(rates)
-	return [2]float64{quantile(rates, .025), quantile(rates, .975)}
+	slices.Sort(drawn)
+	d.Range = [2]float64{quantile(drawn, .025), quantile(drawn, .975)}
+	return d
 }

@@ -28,11 +28,9 @@ type Ends struct {
 	Inside int `json:"cuts_inside_speech"`
 	// NoSpeech are finals with a text where there is no labelled speech.
 	NoSpeech int `json:"texts_outside_speech"`
-	// Pipeline in ms: from the capture of the last sample that was heard before the segment
+	// Pipeline in ms, of every final: from the capture of the last sample that was heard before the segment
 	// was closed to the final's arrival.
 	Pipeline []float64 `json:"-"`
-	// Closing in ms: from the end of speech to the closing of its segment, in audio time.
-	Closing []float64 `json:"-"`
 }
 
 // End is one time to the final text.
@@ -41,6 +39,10 @@ type End struct {
 	Stream int     `json:"stream"`
 	Hand   bool    `json:"hand"`
 	MS     float64 `json:"ms"`
+	// Closing is from the end of speech to the closing of its segment, in audio time; Decode
+	// what its text took. 0 and 0 where the message does not tell.
+	Closing float64 `json:"closing_ms"`
+	Decode  float64 `json:"decode_ms"`
 }
 
 // CountEnds looks at every end of speech of all streams.
@@ -70,12 +72,13 @@ func (e *Ends) stream(n int, s *Stream) {
 		case f.End > end.Sample+end.Pause:
 			e.RunOn++
 		}
-		e.TTFS = append(e.TTFS, End{
+		one := End{
 			Second: float64(end.Sample) / rateHz, Stream: n, Hand: end.Hand, MS: float64(f.At-s.Captured(end.Sample)) / 1e6,
-		})
-		if f.Closed > 0 {
-			e.Closing = append(e.Closing, float64(f.Closed-end.Sample)*1000/rateHz)
 		}
+		if f.Closed > 0 {
+			one.Closing, one.Decode = float64(f.Closed-end.Sample)*1000/rateHz, f.STT
+		}
+		e.TTFS = append(e.TTFS, one)
 	}
 	e.Segments += len(s.Finals)
 	for i := range s.Finals {

@@ -68,10 +68,11 @@ func (r *Report) accuracy() {
 		r.add("accuracy", "not worse than cut at 700 ms", "", false, false)
 		return
 	}
+	d := ref.Difference
 	r.add("accuracy", "not worse than cut at 700 ms",
-		fmt.Sprintf("%.1f %% against %.1f %%, difference %+.1f to %+.1f", 100*a.Rate, 100*ref.Rate, 100*ref.Difference[0], 100*ref.Difference[1]),
-		a.Rate <= ref.Rate, true)
-	if a.Rate > ref.Rate && ref.Difference[0] <= 0 {
+		fmt.Sprintf("%.1f %% against %.1f %%, difference %+.1f to %+.1f", 100*d.Rate, 100*d.Other, 100*d.Range[0], 100*d.Range[1]),
+		d.Rate <= d.Other, true)
+	if d.Rate > d.Other && d.Range[0] <= 0 {
 		r.Goals[len(r.Goals)-1].Verdict = Noise
 	}
 }

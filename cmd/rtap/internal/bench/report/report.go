@@ -90,8 +90,8 @@ type Latency struct {
 // Reference is the same model on utterances cut at 700 ms of silence, each heard alone.
 type Reference struct {
 	measure.Accuracy
-	// Difference holds the live rate less this one with 95 % certainty.
-	Difference [2]float64 `json:"difference_ci"`
+	// Difference is that of the live rate from this one.
+	Difference measure.Difference `json:"difference"`
 }
 
 // Loss is what must be nought.
@@ -118,7 +118,7 @@ type Load struct {
 	RSSMaxMB    float64 `json:"rss_max_mb"` // the largest sum
 	// GrowthMB is MB per hour, by a line through the second half of the run.
 	GrowthMB  float64              `json:"rss_growth_mb_per_hour"`
-	RTF       float64              `json:"real_time_factor"`           // inference time per second of audio decoded
+	RTF       float64              `json:"real_time_factor"`           // inference time of finals per second of their audio
 	CPUPerSec float64              `json:"cpu_seconds_per_audio_hour"` // of all processes, per hour of one stream
 	Shed      map[string]float64   `json:"shed"`
 	VADMS     measure.Distribution `json:"vad_frame_ms"`
