@@ -115,7 +115,7 @@ type Resilience struct {
 
 // Bulkhead bounds inferences in one process.
 type Bulkhead struct {
-	MaxConcurrent int `yaml:"max_concurrent" rule:"min=1,max=64"`
+	MaxConcurrent int `yaml:"max_concurrent" rule:"min=0,max=64"`
 }
 
 // Egress configures the gateway.
@@ -188,7 +188,7 @@ func Default() *Config {
 			Model: "auto", Language: "en", Task: "transcribe", Threads: 0, BeamSize: 1, ComputeDtype: "auto",
 			InterimIntervalMS: 300, Speculate: true, Context: true, MaxDeliveries: 5, AckWait: 30 * time.Second, JobTimeout: 60 * time.Second,
 		},
-		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 1}},
+		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 0}},
 		Egress: Egress{
 			Listen: "127.0.0.1", HTTPPort: 8080,
 			WebSocket: WebSocket{Port: 5802, QueueMessages: 256, WriteTimeout: 5 * time.Second, PingInterval: 20 * time.Second},

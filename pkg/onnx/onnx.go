@@ -36,11 +36,37 @@ type Options struct {
 type Model struct {
 	Inputs, Outputs []string
 	session         *ort.DynamicAdvancedSession
+
+	key   string
+	users int // of the session; guarded by opening
 }
 
-// Open loads the pinned file of that name. Its size and sum are checked before ONNX
-// Runtime sees it.
+// opened holds the open models: who opens one again with the same options shares it, so
+// that copies of an engine hold the weights once.
+var (
+	opening sync.Mutex
+	opened  = map[string]*Model{}
+)
+
+// Open loads the pinned file of that name, or shares it with who has it open with the same
+// options. Its size and sum are checked before ONNX Runtime sees it. Each Open needs a Close.
 func Open(name string, opts Options) (*Model, error) {
+	opening.Lock()
+	defer opening.Unlock()
+	key := fmt.Sprint(name, opts.Threads, opts.Config) // maps are printed in order
+	m := opened[key]
+	if m == nil {
+		var err error
+		if m, err = load(name, opts); err != nil {
+			return nil, err
+		}
+		m.key, opened[key] = key, m
+	}
+	m.users++
+	return m, nil
+}
+
+func load(name string, opts Options) (*Model, error) {
 	path, err := native.Locate(name)
 	if err != nil {
 		return nil, err
@@ -117,5 +143,13 @@ func (m *Model) RunContext(ctx context.Context, inputs, outputs []ort.Value) err
 	return err
 }
 
-// Close frees the model.
-func (m *Model) Close() error { return m.session.Destroy() }
+// Close frees the model when nobody else has it open.
+func (m *Model) Close() error {
+	opening.Lock()
+	defer opening.Unlock()
+	if m.users--; m.users > 0 {
+		return nil
+	}
+	delete(opened, m.key)
+	return m.session.Destroy()
+}

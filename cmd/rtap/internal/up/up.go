@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -175,7 +176,12 @@ func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) 
 	// Several pipelines or workers on one host must not fight over private ports.
 	add("egress", "egress")
 	for n := range o.stt {
-		add(fmt.Sprintf("stt %d", n+1), "stt", "--set", "http.stt=127.0.0.1:0").reloads = true
+		args := []string{"--set", "http.stt=127.0.0.1:0"}
+		if o.stt > 1 && cfg.Resilience.Bulkhead.MaxConcurrent == 0 {
+			// One process takes every core by itself; several share them.
+			args = append(args, "--set", fmt.Sprintf("resilience.bulkhead.max_concurrent=%d", max(1, runtime.GOMAXPROCS(0)/o.stt)))
+		}
+		add(fmt.Sprintf("stt %d", n+1), "stt", args...).reloads = true
 	}
 	add("vad", "vad", "--set", "http.vad=127.0.0.1:0")
 	var sources []string

@@ -34,9 +34,8 @@ type crew struct {
 
 func newCrew(rt *service.Runtime) (*crew, error) {
 	c := &crew{rt: rt, settings: rt.Config.STT}
-	copies := rt.Config.Resilience.Bulkhead.MaxConcurrent
-	for range copies {
-		p, e, err := withFallback(rt.Config.STT, copies)
+	for more := true; more; more = len(c.workers) < c.plan.copies {
+		p, e, err := withFallback(rt.Config.STT, c.asked())
 		if err == nil {
 			c.engines = append(c.engines, e)
 			err = warmUp(context.Background(), e, p.job)
@@ -44,18 +43,24 @@ func newCrew(rt *service.Runtime) (*crew, error) {
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}
-		c.workers = append(c.workers, transcriber.New(rt, e, p.job))
+		// One copy is kept free of interims for what will be final.
+		w := transcriber.New(rt, e, p.job)
+		w.Interims = len(c.workers) == 0 || len(c.workers) < p.copies-1
+		c.workers = append(c.workers, w)
 		c.plan = p
 		c.loaded(p, e)
 	}
 	return c, nil
 }
 
+// asked is the number of copies in the configuration, 0 for the engine's own choice.
+func (c *crew) asked() int { return c.rt.Config.Resilience.Bulkhead.MaxConcurrent }
+
 // loaded says what is in use now.
 func (c *crew) loaded(p plan, e transcriber.Engine) {
 	info := e.Info()
 	c.rt.Log.Info("model loaded", "engine", info.Engine, "model", info.Model, "version", info.Version, "dtype", p.model.Dtype,
-		"path", p.model.Path, "chosen_by", p.why, "threads", p.options.threads, "language", p.job.Language)
+		"path", p.model.Path, "chosen_by", p.why, "copies", p.copies, "threads", p.options.threads, "language", p.job.Language)
 	c.rt.Metrics.STTInfo.Reset()
 	c.rt.Metrics.STTInfo.WithLabelValues(info.Engine, info.Model).Set(1)
 	for key, value := range map[string]string{
@@ -70,7 +75,9 @@ func (c *crew) close() error {
 	defer c.mu.Unlock()
 	var errs []error
 	for _, e := range c.engines {
-		errs = append(errs, e.Close())
+		if e != nil {
+			errs = append(errs, e.Close())
+		}
 	}
 	c.engines = nil
 	return errors.Join(errs...)
@@ -129,7 +136,7 @@ func (c *crew) apply(ctx context.Context, to change) {
 	cfg, err := c.rt.Reload(to.settings)
 	var p plan
 	if err == nil {
-		p, err = choose(cfg.STT, len(c.workers))
+		p, err = choose(cfg.STT, c.asked())
 		if err != nil && cfg.STT == c.settings && len(to.settings) == 0 {
 			return // on the fallback, and the model is still not there
 		}
@@ -162,8 +169,8 @@ func describe(s config.STT) string {
 }
 
 // reload gives each worker the new model in turn: the old one serves until the new one is
-// warm, and elsewhere the others go on. After a failure those that had it get the old one
-// again.
+// warm, and elsewhere the others go on. Workers beyond the model's number of copies rest.
+// After a failure those that had it get the old one again.
 func (c *crew) reload(ctx context.Context, p plan) error {
 	return c.rt.Bus.Exclusive(ctx, reloadLease, c.rt.Instance, func(ctx context.Context) error {
 		for i := range c.workers {
@@ -183,18 +190,24 @@ func (c *crew) reload(ctx context.Context, p plan) error {
 
 // put loads a plan's model and gives it to a worker.
 func (c *crew) put(ctx context.Context, worker int, p plan) error {
-	e, err := p.load()
-	if err != nil {
-		return err
-	}
-	if err := warmUp(ctx, e, p.job); err != nil {
-		return errors.Join(err, e.Close())
+	var e transcriber.Engine
+	if worker < p.copies {
+		var err error
+		if e, err = p.load(); err != nil {
+			return err
+		}
+		if err := warmUp(ctx, e, p.job); err != nil {
+			return errors.Join(err, e.Close())
+		}
+		c.loaded(p, e)
 	}
 	old := c.workers[worker].Swap(e, p.job)
 	c.mu.Lock()
 	c.engines[worker] = e
 	c.mu.Unlock()
-	c.loaded(p, e)
+	if old == nil {
+		return nil
+	}
 	if err := old.Close(); err != nil {
 		c.rt.Log.Warn("closing the old model failed", "error", err)
 	}

@@ -15,7 +15,7 @@ import (
 func init() {
 	engines[models.EngineWhisper] = engine{
 		open: openWhisper, version: whispercpp.Version, missing: whispercpp.Missing, gpu: whispercpp.GPU, threads: freeCores,
-		quantise: whispercpp.Quantise,
+		quantise: whispercpp.Quantise, copies: func() int { return 1 },
 	}
 }
 

@@ -22,6 +22,8 @@ type engine struct {
 	missing func() []string
 	// gpu names the device that the library will use; "" or nil for the CPU.
 	gpu func() string
+	// copies is how many serve one process where resilience.bulkhead.max_concurrent leaves it open.
+	copies func() int
 	// threads is what one of so many copies takes where stt.threads leaves it open.
 	threads func(copies int) int
 	// quantise stores weights in fewer bits; may be nil.
@@ -42,6 +44,7 @@ func freeCores(copies int) int { return min(maxThreads, max(1, (runtime.GOMAXPRO
 
 // plan is what a configuration asks of a worker.
 type plan struct {
+	copies  int // of the model, each for one inference at a time
 	model   models.Model
 	options openOptions
 	job     transcriber.Options
@@ -49,7 +52,8 @@ type plan struct {
 	why string
 }
 
-// choose finds the model that the settings name; what cannot be is the user's to mend.
+// choose finds the model that the settings name; what cannot be is the user's to mend. No
+// copies leave their number to the engine.
 func choose(cfg config.STT, copies int) (plan, error) {
 	catalogue, err := models.Load()
 	if err != nil {
@@ -74,12 +78,15 @@ func choose(cfg config.STT, copies int) (plan, error) {
 	if err := m.Does(cfg.Task); err != nil {
 		return plan{}, lifecycle.Usage(fmt.Errorf("stt.task: %w", err))
 	}
+	if copies == 0 {
+		copies = e.copies()
+	}
 	threads := cfg.Threads
 	if threads == 0 {
 		threads = e.threads(copies)
 	}
 	return plan{
-		model: m, why: why, options: openOptions{threads: threads, beamSize: cfg.BeamSize},
+		copies: copies, model: m, why: why, options: openOptions{threads: threads, beamSize: cfg.BeamSize},
 		job: transcriber.Options{Language: cfg.Language, Translate: cfg.Task == models.TaskTranslate},
 	}, nil
 }

@@ -48,6 +48,9 @@ func printPlan(env lifecycle.Env) error {
 		Fallback *plannedModel `json:"fallback"`
 	}
 	out.Copies = loaded.Resilience.Bulkhead.MaxConcurrent
+	if p, err := choose(loaded.STT, out.Copies); err == nil {
+		out.Copies = p.copies
+	}
 	out.Model = describePlan(loaded.STT, out.Copies)
 	if loaded.STT.FallbackModel != "" {
 		fallback := describePlan(asFallback(loaded.STT), out.Copies)

@@ -79,6 +79,10 @@ func (w *Worker) speculative(ctx context.Context, msg jetstream.Msg) {
 	}
 	w.turns.take(classSpeculative)
 	defer w.turns.give()
+	if w.engine == nil {
+		w.shed(job, "draft_busy")
+		return
+	}
 	w.report(&rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_STARTED}, job)
 	w.draft(ctx, job)
 }

@@ -20,6 +20,7 @@ type turns struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	busy    bool
+	resting bool // there is no engine
 	holder  class
 	cancel  context.CancelFunc // of the interim that holds the engine
 	waiting [classes]int
@@ -51,7 +52,7 @@ func (t *turns) take(c class) {
 func (t *turns) try(cancel context.CancelFunc) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.busy || t.outranked(classInterim) {
+	if t.busy || t.resting || t.outranked(classInterim) {
 		return false
 	}
 	t.busy, t.holder, t.cancel = true, classInterim, cancel
@@ -75,11 +76,18 @@ func (t *turns) give() {
 	t.changed.Broadcast()
 }
 
+// rest says whether there is no engine; the caller holds the turn.
+func (t *turns) rest(yes bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.resting = yes
+}
+
 // open says whether work of a class would get the engine at once, or after an interim.
 func (t *turns) open(c class) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.busy && (t.holder >= c || t.holder > classInterim) {
+	if t.resting || t.busy && (t.holder >= c || t.holder > classInterim) {
 		return false
 	}
 	return t.waiting[classSpeculative] == 0 && t.waiting[classFinal] == 0

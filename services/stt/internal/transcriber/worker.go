@@ -22,25 +22,30 @@ const maxSamples = 30 * SampleRateHz
 // Worker takes jobs for one engine. Finals go first, then drafts of what will be final in a
 // moment, then interims, which are ended when anything else wants the engine.
 type Worker struct {
+	// Interims is set before Run: the worker takes preliminary work as well.
+	Interims bool
+
 	rt     *service.Runtime
 	turns  *turns
 	known  *known
-	engine Engine // of who has the turn, as is opts
+	engine Engine // of who has the turn, as is opts; nil while the worker rests
 	opts   Options
 }
 
 // New makes a worker; opts go with every job.
 func New(rt *service.Runtime, e Engine, opts Options) *Worker {
-	return &Worker{rt: rt, turns: newTurns(), known: &known{}, engine: e, opts: opts}
+	return &Worker{Interims: true, rt: rt, turns: newTurns(), known: &known{}, engine: e, opts: opts}
 }
 
 // Swap puts another engine in place when the job in hand is done, and returns the one
-// that it replaces, for the caller to close.
+// that it replaces, for the caller to close. Without an engine the worker rests: it takes no
+// work until it gets one.
 func (w *Worker) Swap(e Engine, opts Options) Engine {
 	w.turns.take(classFinal)
 	defer w.turns.give()
 	old := w.engine
 	w.engine, w.opts = e, opts
+	w.turns.rest(e == nil)
 	return old
 }
 
@@ -69,6 +74,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		{bus.StreamDrafts, "stt-speculative", bus.AllSpeculative, classSpeculative, w.speculative},
 		{bus.StreamDrafts, "stt-draft", bus.AllDrafts, classInterim, w.interim},
 	} {
+		if in.class == classInterim && !w.Interims {
+			continue
+		}
 		wg.Go(func() { w.loop(ctx, in) })
 	}
 	wg.Wait()
@@ -165,6 +173,9 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 	defer stopWatch()
 	w.turns.take(classFinal)
 	defer w.turns.give()
+	if w.engine == nil {
+		return nil
+	}
 	queued, _ := clock.Since(job.GetClosedAt())
 	if d := w.known.draft(job, w.engine.Info()); d != nil {
 		// vad did not wait for the draft, or its answer was lost.
