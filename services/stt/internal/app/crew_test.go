@@ -55,7 +55,7 @@ func TestReload(t *testing.T) {
 			}}
 			t.Cleanup(func() { delete(engines, kind) })
 			of := func(name string) plan {
-				return plan{model: models.Model{Entry: models.Entry{Name: name, Engine: kind}}}
+				return plan{copies: 2, model: models.Model{Entry: models.Entry{Name: name, Engine: kind}}}
 			}
 			c.plan = of("old")
 			for range 2 {
@@ -82,6 +82,20 @@ func TestReload(t *testing.T) {
 			}
 			if open != 2 {
 				t.Errorf("%d engines are open", open)
+			}
+			if tt.failAt > 0 {
+				return
+			}
+			// A model of one copy lets the second worker rest, one of two gives it work again.
+			for copies := 1; copies <= 2; copies++ {
+				p := of("next")
+				p.copies = copies
+				if err := c.reload(t.Context(), p); err != nil {
+					t.Fatal(err)
+				}
+				if c.engines[0] == nil || (c.engines[1] == nil) != (copies == 1) {
+					t.Errorf("%d copies: engines %v", copies, c.engines)
+				}
 			}
 		})
 	}
