@@ -48,7 +48,11 @@ func printPlan(env lifecycle.Env) error {
 		Fallback *plannedModel `json:"fallback"`
 	}
 	out.Copies = loaded.Resilience.Bulkhead.MaxConcurrent
-	if p, err := choose(loaded.STT, out.Copies); err == nil {
+	p, err := choose(loaded.STT, out.Copies)
+	if err != nil && loaded.STT.FallbackModel != "" {
+		p, err = choose(asFallback(loaded.STT), out.Copies)
+	}
+	if err == nil {
 		out.Copies = p.copies
 	}
 	out.Model = describePlan(loaded.STT, out.Copies)
