@@ -80,6 +80,7 @@ type Audio struct {
 type VAD struct {
 	OnsetThreshold  float64 `yaml:"onset_threshold" rule:"min=0.01,max=0.99"`
 	OffsetThreshold float64 `yaml:"offset_threshold" rule:"min=0.01,max=0.99"`
+	DropDB          float64 `yaml:"drop_db" rule:"min=0,max=96"`
 	PreRollMS       int     `yaml:"pre_roll_ms" rule:"min=0,max=2000"`
 	HangoverMS      int     `yaml:"hangover_ms" rule:"min=0,max=5000"`
 	EagerHangoverMS int     `yaml:"eager_hangover_ms" rule:"min=0,max=5000"`
@@ -103,6 +104,7 @@ type STT struct {
 	InterimIntervalMS int           `yaml:"interim_interval_ms" rule:"min=0,max=10000"`
 	Speculate         bool          `yaml:"speculate"`
 	Context           bool          `yaml:"context"`
+	ContextMS         int           `yaml:"context_ms" rule:"min=1000,max=15000"`
 	MaxDeliveries     int           `yaml:"max_deliveries" rule:"min=1,max=100"`
 	AckWait           time.Duration `yaml:"ack_wait" rule:"min=1s"`
 	JobTimeout        time.Duration `yaml:"job_timeout" rule:"min=1s"`
@@ -181,12 +183,12 @@ func Default() *Config {
 			RingBufferSizeMS: 4000, FastLeadMS: 60000,
 		},
 		VAD: VAD{
-			OnsetThreshold: 0.5, OffsetThreshold: 0.5, PreRollMS: 256, HangoverMS: 0, EagerHangoverMS: 0, EagerSentence: 0.5, TailMS: 0,
+			OnsetThreshold: 0.5, OffsetThreshold: 0.9, DropDB: 35, PreRollMS: 256, HangoverMS: 0, EagerHangoverMS: 0, EagerSentence: 0.5, TailMS: 0,
 			MinSpeechMS: 128, MaxSegmentMS: 15000, UtteranceEndMS: 1000, LevelIntervalMS: 1000,
 		},
 		STT: STT{
 			Model: "auto", Language: "en", Task: "transcribe", Threads: 0, BeamSize: 1, ComputeDtype: "auto",
-			InterimIntervalMS: 300, Speculate: true, Context: true, MaxDeliveries: 5, AckWait: 30 * time.Second, JobTimeout: 60 * time.Second,
+			InterimIntervalMS: 300, Speculate: true, Context: true, ContextMS: 10000, MaxDeliveries: 5, AckWait: 30 * time.Second, JobTimeout: 60 * time.Second,
 		},
 		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 0}},
 		Egress: Egress{

@@ -104,7 +104,7 @@ func TestPauses(t *testing.T) {
 		model, language, task string
 		hangover, tail        int
 	}{
-		"English":     {"auto", "en", "transcribe", 160, 64},
+		"English":     {"auto", "en", "transcribe", 96, 32},
 		"German":      {"auto", "de-CH", "transcribe", 800, 256},
 		"translation": {"auto", "en", "translate", 800, 256},
 		"a path":      {"/x/y.bin", "en", "transcribe", 800, 256},

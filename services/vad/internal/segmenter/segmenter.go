@@ -90,6 +90,9 @@ func (s *Segmenter) State() State {
 // At returns the samples taken so far.
 func (s *Segmenter) At() int { return s.at }
 
+// IsOpen says whether a segment is open.
+func (s *Segmenter) IsOpen() bool { return s.open }
+
 // Open says whether a segment is open, and gives its audio so far and where it starts.
 func (s *Segmenter) Open() (pcm []int16, start int, open bool) {
 	if !s.open {

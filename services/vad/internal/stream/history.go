@@ -7,18 +7,16 @@ import (
 )
 
 const (
-	// contextSamples is how much audio a segment and its context have together: more or
-	// less of it gives more word errors (6 s 4.6, 10 s 3.7, 14 s 4.2 %).
-	contextSamples = 10 * sampleRateHz
 	// contextGap is the longest pause over which a segment continues what was said.
 	contextGap = 3 * sampleRateHz / 2
-	// keptSamples reaches back from the end of the longest hangover.
-	keptSamples = contextSamples + 6*sampleRateHz
+	// keptMargin reaches back over the longest hangover.
+	keptMargin = 6 * sampleRateHz
 )
 
 // history is the newest audio of an epoch, and the segments that were closed in it: what
 // the next segment may be heard as the continuation of.
 type history struct {
+	limit  int // samples that a segment and its context have together
 	pcm    []int16
 	end    int // the sample after the last
 	closed []closedSegment
@@ -32,8 +30,8 @@ type closedSegment struct {
 // add appends the audio that ends at a sample.
 func (h *history) add(pcm []int16, end int) {
 	h.pcm, h.end = append(h.pcm, pcm...), end
-	if len(h.pcm) > 2*keptSamples {
-		h.pcm = append(h.pcm[:0], h.pcm[len(h.pcm)-keptSamples:]...)
+	if kept := h.limit + keptMargin; len(h.pcm) > 2*kept {
+		h.pcm = append(h.pcm[:0], h.pcm[len(h.pcm)-kept:]...)
 	}
 }
 
@@ -53,7 +51,7 @@ func (h *history) before(span *rtapv1.Span, first uint64) *rtapv1.Context {
 	from := start
 	var ordinals []uint64
 	for _, c := range slices.Backward(h.closed) {
-		if c.ordinal < first || c.start < oldest || from-c.end > contextGap || end-c.start > contextSamples {
+		if c.ordinal < first || c.start < oldest || from-c.end > contextGap || end-c.start > h.limit {
 			break
 		}
 		from, ordinals = c.start, append(ordinals, c.ordinal)

@@ -25,7 +25,7 @@ func TestHistory(t *testing.T) {
 		"nothing of the utterance": {8 * s, 9 * s, 5, nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &history{}
+			h := &history{limit: 10 * s}
 			for at := range tt.end / frame {
 				pcm := make([]int16, frame)
 				pcm[0] = int16(at)
@@ -46,12 +46,12 @@ func TestHistory(t *testing.T) {
 			}
 		})
 	}
-	h := &history{}
+	h := &history{limit: 10 * s}
 	for at := range 100 * s / frame {
 		h.add(make([]int16, frame), (at+1)*frame)
 		h.segment(uint64(at), at*frame, (at+1)*frame)
 	}
-	if len(h.pcm) > 2*keptSamples || len(h.closed) > len(h.pcm)/frame {
+	if len(h.pcm) > 2*(h.limit+keptMargin) || len(h.closed) > len(h.pcm)/frame {
 		t.Errorf("%d samples and %d segments are kept", len(h.pcm), len(h.closed))
 	}
 }

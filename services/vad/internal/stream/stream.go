@@ -61,6 +61,7 @@ type Stream struct {
 	results    <-chan *rtapv1.DraftResult
 	stop       func()
 	level      level
+	loudness   loudness
 	lastFrames []timedFrame // clocks of recent frames, to find when speech ended
 	history    *history
 }
@@ -122,7 +123,7 @@ func (s *Stream) restart(from segmenter.State) {
 		Tail: s.samples(v.TailMS), MinSpeech: s.samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
 		UtteranceEnd: s.samples(v.UtteranceEndMS), RestAfter: restAfter,
 	}, from)
-	s.lastFrames, s.history, s.text = nil, &history{}, draft{}
+	s.lastFrames, s.history, s.text = nil, &history{limit: s.samples(s.cfg.STT.ContextMS)}, draft{}
 }
 
 // Take handles one stored frame. Repeats and lower epochs are dropped.
@@ -209,9 +210,15 @@ func (s *Stream) hear(ctx context.Context, pcm []int16) error {
 	}
 	s.measure(pcm, p)
 	s.notes()
+	if s.seg.IsOpen() && s.loudness.silent(pcm, float64(p), s.cfg.VAD.OnsetThreshold, s.cfg.VAD.DropDB) {
+		p = 0
+	}
 	decisions := s.seg.Push(float64(p), pcm)
 	if len(decisions) == 0 {
 		decisions = s.eager()
+	}
+	if len(decisions) > 0 && decisions[0].Kind == segmenter.Started {
+		s.loudness.begin(pcm)
 	}
 	s.history.add(pcm, s.seg.At())
 	s.lastFrames = append(s.lastFrames, timedFrame{s.seg.At(), s.clock})

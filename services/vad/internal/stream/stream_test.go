@@ -50,6 +50,7 @@ func frames(epoch, from uint64, drawing string) (out []*rtapv1.Frame) {
 func settings() *config.Config {
 	cfg := config.Default()
 	cfg.VAD.HangoverMS, cfg.VAD.UtteranceEndMS, cfg.VAD.TailMS, cfg.VAD.PreRollMS = 128, 256, 64, 64
+	cfg.VAD.OffsetThreshold = 0.5
 	return cfg
 }
 
