@@ -44,7 +44,7 @@ func fast(ctx context.Context, env lifecycle.Env, flags service.Flags, nats stri
 		return nil, err
 	}
 	defer func() { _ = pipe.Close() }()
-	feed, err := rig.Follow(ctx, pipe, false, nil)
+	feed, err := rig.Follow(ctx, pipe, false)
 	if err != nil {
 		return nil, err
 	}

@@ -109,18 +109,17 @@ func play(ctx context.Context, env lifecycle.Env, o liveOptions, recordings []ma
 	if p.fsync, err = rig.Fsync(dir, fsyncTimes); err != nil {
 		return nil, err
 	}
-	var sources []string
+	paths := make([]string, len(recordings))
 	for i := range recordings {
 		rec := &recordings[i]
 		p.streams[i].Recording = rec
-		path := filepath.Join(dir, rec.Stream+".wav")
-		if err := rec.Render(path); err != nil {
+		paths[i] = filepath.Join(dir, rec.Stream+".wav")
+		if err := rec.Render(paths[i]); err != nil {
 			return nil, err
 		}
-		sources = append(sources, "file:"+path+"?stream="+rec.Stream)
 	}
 	pipe, err := rig.Start(ctx, rig.Options{
-		Flags: o.flags, STT: o.stt, NATS: o.nats, Sources: sources, Environ: env.Environ,
+		Flags: o.flags, STT: o.stt, NATS: o.nats, Sources: p.sources(o, paths), Environ: env.Environ,
 		Services: []string{"egress", "stt", "vad", "capture"},
 	})
 	if err != nil {
@@ -128,27 +127,22 @@ func play(ctx context.Context, env lifecycle.Env, o liveOptions, recordings []ma
 	}
 	defer func() { _ = pipe.Close() }()
 	p.ready = pipe.Ready
-	feed, err := rig.Follow(ctx, pipe, o.interims, nil)
+	e, err := p.open(ctx, o, pipe, paths)
+	defer e.close()
 	if err != nil {
 		return nil, err
-	}
-	defer feed.Close()
-	for i := range p.streams {
-		if p.streams[i].Zero, err = pipe.Zero(ctx, recordings[i].Stream); err != nil {
-			return nil, err
-		}
 	}
 	if late := clock.Now().GetMonotonicNs() - p.earliest(); late > 0 {
 		return nil, fmt.Errorf("the pipeline was ready %v after the first word was spoken: give it more time with --idle", time.Duration(late).Round(time.Millisecond))
 	}
-	if err := p.listen(ctx, env.Stderr, pipe, feed); err != nil {
+	if err := p.listen(ctx, env.Stderr, pipe, e); err != nil {
 		return nil, err
 	}
-	return p, p.finish(ctx, env.Stderr, pipe, feed)
+	return p, p.finish(ctx, env.Stderr, pipe, e)
 }
 
 // listen waits until every stream has ended, and watches meanwhile.
-func (p *played) listen(ctx context.Context, progress io.Writer, pipe *rig.Pipeline, feed *rig.Feed) error {
+func (p *played) listen(ctx context.Context, progress io.Writer, pipe *rig.Pipeline, e ears) error {
 	watching, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	var watchErr error
@@ -171,18 +165,18 @@ func (p *played) listen(ctx context.Context, progress io.Writer, pipe *rig.Pipel
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	scraped, shown := time.Now(), time.Now()
-	for feed.Ended() < len(p.streams) {
+	for e.ended() < len(p.streams) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
-		if err := errors.Join(pipe.Alive(), feed.Err()); err != nil {
+		if err := errors.Join(pipe.Alive(), e.err()); err != nil {
 			return err
 		}
 		now := clock.Now().GetMonotonicNs()
 		if now > longest+int64(grace) {
-			return fmt.Errorf("%d of %d streams have not ended %v after their audio: %s", len(p.streams)-feed.Ended(), len(p.streams), grace, pipe.Log())
+			return fmt.Errorf("%d of %d streams have not ended %v after their audio: %s", len(p.streams)-e.ended(), len(p.streams), grace, pipe.Log())
 		}
 		if time.Since(scraped) > scrapeEvery {
 			scraped = time.Now()
@@ -193,7 +187,7 @@ func (p *played) listen(ctx context.Context, progress io.Writer, pipe *rig.Pipel
 		if time.Since(shown) > showEvery {
 			shown = time.Now()
 			fmt.Fprintf(progress, "%v of %v, %d messages\n", (time.Duration(now - p.streams[0].Zero)).Round(time.Second),
-				(time.Duration(longest - p.streams[0].Zero)).Round(time.Second), len(feed.Messages()))
+				(time.Duration(longest - p.streams[0].Zero)).Round(time.Second), len(e.messages()))
 		}
 	}
 	cancel()
@@ -212,16 +206,17 @@ func (p *played) fill(m *rig.Metrics) {
 const bufferGauge = "rtap_buffer_utilization_ratio"
 
 // finish takes what is known only at the end.
-func (p *played) finish(ctx context.Context, progress io.Writer, pipe *rig.Pipeline, feed *rig.Feed) (err error) {
+func (p *played) finish(ctx context.Context, progress io.Writer, pipe *rig.Pipeline, e ears) (err error) {
 	if p.after, err = pipe.Scrape(ctx); err != nil {
 		return err
 	}
 	p.fill(p.after)
-	messages := feed.Messages()
+	messages := e.messages()
 	p.messages = messages
 	for i := range p.streams {
 		s := &p.streams[i]
 		s.Take(messages)
+		s.Ended = s.Ended || len(e) == len(p.streams) && e[i].Ended() > 0 // a speaker's own
 		last, _, err := pipe.Bus.LastFinal(ctx, s.Recording.Stream)
 		if err != nil {
 			return err
@@ -236,8 +231,12 @@ func (p *played) finish(ctx context.Context, progress io.Writer, pipe *rig.Pipel
 		}
 	}
 	p.dead = deaths(p.samples)
-	p.transport, err = pipe.Transport(ctx, feed)
+	feed, err := rig.Follow(ctx, pipe, false)
 	if err != nil {
+		return err
+	}
+	defer feed.Close()
+	if p.transport, err = pipe.Transport(ctx, feed); err != nil {
 		fmt.Fprintf(progress, "the transport alone was not measured: %v\n", err)
 	}
 	return nil

@@ -15,6 +15,8 @@ const (
 	noiseShare = 0.1
 	noiseCPU   = 1.0 // per cent of a core
 	noiseMB    = 10.0
+	// So many figures a percentile's range needs: with fewer it ends at the largest of them.
+	least50, least95, least99 = 10, 150, 700
 )
 
 // Change is one figure in two runs. Less is better in all of them.
@@ -42,9 +44,10 @@ func Changes(old, now *Report) (out []Change) {
 		if a.N == 0 || b.N == 0 {
 			return
 		}
-		add(name+" p50", a.P50, b.P50, disjoint(a.CI50, b.CI50))
-		add(name+" p95", a.P95, b.P95, disjoint(a.CI95, b.CI95))
-		add(name+" p99", a.P99, b.P99, disjoint(a.CI99, b.CI99))
+		n := min(a.N, b.N)
+		add(name+" p50", a.P50, b.P50, n >= least50 && disjoint(a.CI50, b.CI50))
+		add(name+" p95", a.P95, b.P95, n >= least95 && disjoint(a.CI95, b.CI95))
+		add(name+" p99", a.P99, b.P99, n >= least99 && disjoint(a.CI99, b.CI99))
 	}
 	a, b := old.Latency, now.Latency
 	ranged("pipeline", a.Pipeline, b.Pipeline)

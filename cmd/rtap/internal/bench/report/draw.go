@@ -48,12 +48,12 @@ func (c *canvas) y(v float64) float64 {
 }
 
 // upright marks a figure of the x axis.
-func (c *canvas) upright(v float64, colour, name string) {
+func (c *canvas) upright(v float64, colour, name string, row int) {
 	if v < c.fromX || v > c.toX {
 		return
 	}
 	fmt.Fprintf(c, `<line x1="%.1f" x2="%.1f" y1="%g" y2="%g" stroke="%s" stroke-dasharray="4 3"/><text x="%.1f" y="%g">%s</text>`,
-		c.x(v), c.x(v), top, height-bottom, colour, c.x(v)+3, top+9, name)
+		c.x(v), c.x(v), top, height-bottom, colour, c.x(v)+3, top+9+12*float64(row), name)
 }
 
 func (c *canvas) end() template.HTML {
@@ -97,10 +97,10 @@ func histogram(figures []float64, d measure.Distribution, goal float64) template
 		from, to := c.x(low+(high-low)*float64(i)/columns), c.x(low+(high-low)*float64(i+1)/columns)
 		fmt.Fprintf(c, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="var(--ink)"/>`, from+.5, c.y(n), to-from-1, c.y(0)-c.y(n))
 	}
-	c.upright(d.P50, "currentColor", "p50")
-	c.upright(d.P95, "currentColor", "p95")
+	c.upright(d.P50, "currentColor", "p50", 0)
+	c.upright(d.P95, "currentColor", "p95", 1)
 	if goal > 0 {
-		c.upright(goal, "var(--goal)", "goal")
+		c.upright(goal, "var(--goal)", "goal", 2)
 	}
 	return c.end()
 }

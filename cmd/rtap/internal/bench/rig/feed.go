@@ -91,17 +91,15 @@ type Feed struct {
 	mu       sync.Mutex
 	messages []Message
 	ended    map[string]bool
-	heard    func(Message)
 	err      error
 }
 
-// Follow connects to the gateway's /stream. Heard is called for each message as it comes,
-// from one goroutine; it may be nil.
-func Follow(ctx context.Context, p *Pipeline, interims bool, heard func(Message)) (*Feed, error) {
-	return open(ctx, p.Websocket(fmt.Sprintf("/stream?interim_results=%t", interims)), heard)
+// Follow connects to the gateway's /stream.
+func Follow(ctx context.Context, p *Pipeline, interims bool) (*Feed, error) {
+	return open(ctx, p.Websocket(fmt.Sprintf("/stream?interim_results=%t", interims)))
 }
 
-func open(ctx context.Context, url string, heard func(Message)) (*Feed, error) {
+func open(ctx context.Context, url string) (*Feed, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	conn, res, err := websocket.DefaultDialer.DialContext(ctx, url, nil)
@@ -111,7 +109,7 @@ func open(ctx context.Context, url string, heard func(Message)) (*Feed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", url, err)
 	}
-	f := &Feed{conn: conn, done: make(chan struct{}), ended: map[string]bool{}, heard: heard}
+	f := &Feed{conn: conn, done: make(chan struct{}), ended: map[string]bool{}}
 	go f.read()
 	return f, nil
 }
@@ -137,13 +135,11 @@ func (f *Feed) read() {
 		m.At = at
 		f.mu.Lock()
 		f.messages = append(f.messages, m)
-		if m.Type == "StreamEnd" {
+		// /stream tells of ends by StreamEnd, /v1/listen by Metadata, behind which it closes.
+		if m.Type == "StreamEnd" || m.Type == "Metadata" {
 			f.ended[m.Rtap.Stream] = true
 		}
 		f.mu.Unlock()
-		if f.heard != nil {
-			f.heard(m)
-		}
 	}
 }
 
@@ -168,7 +164,7 @@ var ErrFeed = errors.New("the gateway closed the feed")
 func (f *Feed) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.err == nil {
+	if f.err == nil || (len(f.ended) > 0 && websocket.IsCloseError(f.err, websocket.CloseNormalClosure)) {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrFeed, f.err)
