@@ -21,6 +21,8 @@ import (
 const usage = `usage: rtap bench [COMMAND] [FLAGS]
 
   (none)        the whole pipeline in real time: latencies, words, loss, CPU and memory, beside the goals
+  latency       the same in a minute, with one stream
+  stress        more and more streams, until finals come too late: how many this machine holds
   endpointing   what closes segments: pause and threshold against words, delay and cuts inside speech
   engines       every model that is here: word error rate, time, memory, and what it makes of noise
 
@@ -44,6 +46,10 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	switch what {
 	case "":
 		return live(ctx, env)
+	case "latency":
+		return short(ctx, env)
+	case "stress":
+		return stress(ctx, env)
 	case "endpointing":
 		return endpointing(ctx, env)
 	case "engines":
@@ -53,7 +59,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return nil
 	default:
 		fmt.Fprint(env.Stderr, usage)
-		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, endpointing or engines", what))
+		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, latency, stress, endpointing or engines", what))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/service"
@@ -70,4 +71,22 @@ func fast(ctx context.Context, env lifecycle.Env, flags service.Flags, nats stri
 		}
 	}
 	return streams, nil
+}
+
+// referenceStreams hear each clip once each, with other pauses and frame phases.
+const referenceStreams = 4
+
+// reference hears the clips as fast as it goes, cut at 700 ms of silence, each utterance
+// alone, and puts the outcome beside the live one.
+func reference(ctx context.Context, env lifecycle.Env, o liveOptions, spoken []material.Clip, r *report.Report) error {
+	recordings := material.Make(spoken, nil, material.Options{Streams: referenceStreams, Seed: o.seed, Lead: time.Second, Once: true})
+	fmt.Fprintln(env.Stderr, "the same clips cut at 700 ms of silence")
+	streams, err := fast(ctx, env, with(o.flags, "vad.hangover_ms=700", "vad.eager_hangover_ms=0", "vad.offset_threshold=0.35",
+		"stt.context=false", "stt.speculate=false", "stt.interim_interval_ms=0"), o.nats, recordings)
+	if err != nil {
+		return fmt.Errorf("measuring the reference: %w", err)
+	}
+	a := measure.Rate(streams)
+	r.Reference = &report.Reference{Accuracy: a, Difference: measure.Differ(r.Accuracy, a)}
+	return nil
 }

@@ -43,16 +43,21 @@ const (
 	idleOne, idleMany = 30 * time.Second, 8 * time.Second
 )
 
-func parseLive(env lifecycle.Env) (o liveOptions, err error) {
-	fs := flag.NewFlagSet("rtap bench", flag.ContinueOnError)
+// mostStreams bounds what one machine is asked to play.
+const mostStreams = 256
+
+// parseLive reads the flags of `rtap bench`, or of a command that is a short form of it
+// with other defaults.
+func parseLive(env lifecycle.Env, name string, defaults liveOptions) (o liveOptions, err error) {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(env.Stderr)
 	o.flags.Register(fs)
 	fs.IntVar(&o.streams, "streams", 1, "always-talking streams")
 	fs.IntVar(&o.stt, "stt", 1, "number of stt processes")
-	fs.DurationVar(&o.duration, "duration", 0, "how long each stream talks (default 5m, or until --utterances)")
+	fs.DurationVar(&o.duration, "duration", defaults.duration, "how long each stream talks (default 5m, or until --utterances)")
 	fs.IntVar(&o.utterances, "utterances", 0, "ends of speech of all streams together that must be heard")
 	fs.BoolVar(&o.interims, "interims", true, "with preliminary texts")
-	fs.DurationVar(&o.idle, "idle", 0, "silence before the first word (default 30s for one stream, 8s for more)")
+	fs.DurationVar(&o.idle, "idle", defaults.idle, "silence before the first word (default 30s for one stream, 8s for more)")
 	fs.StringVar(&o.clips, "clips", "", "`folder` of recordings with texts: manifest.json, or x.wav with x.txt (default what is here)")
 	fs.StringVar(&o.labels, "labels", "", "`folder` of recordings x.wav with hand-made labels x.csv; none for none (default vad/ in the folder of clips)")
 	fs.Uint64Var(&o.seed, "seed", 1, "of the order of clips and the pauses between them")
@@ -62,7 +67,7 @@ func parseLive(env lifecycle.Env) (o liveOptions, err error) {
 	fs.StringVar(&o.html, "html", "", "write a page with histograms to a `file`")
 	fs.StringVar(&o.old, "compare", "", "`file` that --json wrote earlier: say what got better or worse")
 	fs.StringVar(&o.messages, "messages", "", "write what came, and what was played, to a `file`: one JSON object a line")
-	fs.BoolVar(&o.reference, "reference", true, "also hear the clips cut at 700 ms, each utterance alone, to judge the accuracy by")
+	fs.BoolVar(&o.reference, "reference", defaults.reference, "also hear the clips cut at 700 ms, each utterance alone, to judge the accuracy by")
 	fs.BoolVar(&o.strict, "strict", false, "exit code 1 when a goal is missed")
 	if err := fs.Parse(env.Args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -78,8 +83,8 @@ func (o *liveOptions) settle(rest []string) error {
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("rtap bench: unexpected %v", rest)
-	case o.streams < 1 || o.streams > 256 || o.stt < 1 || o.utterances < 0 || o.duration < 0 || o.idle < 0:
-		return errors.New("rtap bench: --streams wants 1 to 256, --stt at least 1, the others no less than 0")
+	case o.streams < 1 || o.streams > mostStreams || o.stt < 1 || o.utterances < 0 || o.duration < 0 || o.idle < 0:
+		return fmt.Errorf("rtap bench: --streams wants 1 to %d, --stt at least 1, the others no less than 0", mostStreams)
 	case o.via != viaFile && o.via != viaListen:
 		return fmt.Errorf("rtap bench: --via %q: want file or listen", o.via)
 	}
@@ -140,7 +145,17 @@ func readClips(clips, labels string) (spoken, labelled []material.Clip, err erro
 
 // live is `rtap bench`: the whole pipeline, in real time.
 func live(ctx context.Context, env lifecycle.Env) error {
-	o, err := parseLive(env)
+	return whole(ctx, env, "rtap bench", liveOptions{reference: true})
+}
+
+// short is `rtap bench latency`: a minute of one stream.
+func short(ctx context.Context, env lifecycle.Env) error {
+	return whole(ctx, env, "rtap bench latency", liveOptions{duration: time.Minute, idle: idleMany})
+}
+
+// whole measures the pipeline and tells of it.
+func whole(ctx context.Context, env lifecycle.Env, name string, defaults liveOptions) error {
+	o, err := parseLive(env, name, defaults)
 	if err != nil {
 		return err
 	}

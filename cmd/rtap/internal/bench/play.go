@@ -39,6 +39,7 @@ type played struct {
 	buffer    float64
 	stored    int // finals in the log
 	dead      int
+	storage   map[string]rig.Stored
 	model     string
 	transport []float64
 	messages  []rig.Message
@@ -211,6 +212,9 @@ func (p *played) finish(ctx context.Context, progress io.Writer, pipe *rig.Pipel
 		return err
 	}
 	p.fill(p.after)
+	if p.storage, err = pipe.Storage(ctx); err != nil {
+		return err
+	}
 	messages := e.messages()
 	p.messages = messages
 	for i := range p.streams {

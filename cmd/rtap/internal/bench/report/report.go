@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
 )
 
 // Schema is the version of the JSON.
@@ -40,7 +41,9 @@ type Report struct {
 	Processes   []Process            `json:"processes"`
 	// Counters are the pipeline's own, by how much they grew while it was spoken.
 	Counters map[string]float64 `json:"counters"`
-	Series   []Point            `json:"series"`
+	// Storage is what the server's streams hold at the end.
+	Storage map[string]rig.Stored `json:"storage"`
+	Series  []Point               `json:"series"`
 }
 
 // Machine is where it ran.
@@ -117,12 +120,12 @@ type Load struct {
 	RSSMB       float64 `json:"rss_mb"`     // at the end
 	RSSMaxMB    float64 `json:"rss_max_mb"` // the largest sum
 	// GrowthMB is MB per hour, by a line through the second half of the run.
-	GrowthMB  float64              `json:"rss_growth_mb_per_hour"`
-	RTF       float64              `json:"real_time_factor"`           // inference time of finals per second of their audio
-	CPUPerSec float64              `json:"cpu_seconds_per_audio_hour"` // of all processes, per hour of one stream
-	Shed      map[string]float64   `json:"shed"`
-	VADMS     measure.Distribution `json:"vad_frame_ms"`
-	Buffer    float64              `json:"buffer_utilization"` // the highest seen
+	GrowthMB float64              `json:"rss_growth_mb_per_hour"`
+	RTF      float64              `json:"real_time_factor"`            // inference time of finals per second of their audio
+	CPUHour  float64              `json:"cpu_seconds_per_stream_hour"` // of all processes, per hour of one stream
+	Shed     map[string]float64   `json:"shed"`
+	VADMS    measure.Distribution `json:"vad_frame_ms"`
+	Buffer   float64              `json:"buffer_utilization"` // the highest seen
 }
 
 // Process is one process's share.
@@ -133,6 +136,11 @@ type Process struct {
 	RSSStartMB  float64 `json:"rss_start_mb"`
 	RSSEndMB    float64 `json:"rss_end_mb"`
 	RSSMaxMB    float64 `json:"rss_max_mb"`
+	// KB of 1000 bytes a second while it was spoken: read and written, mostly from and to
+	// other processes, and what of it went to the disk.
+	ReadKB    float64 `json:"read_kb_per_second"`
+	WrittenKB float64 `json:"written_kb_per_second"`
+	DiskKB    float64 `json:"disk_kb_per_second"`
 }
 
 // Point is one moment of the run.

@@ -39,9 +39,9 @@ func (r *Report) Text(out io.Writer) error {
 			fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f-%.1f\t%.1f-%.1f\n", l.name, d.N, d.P50, d.P95, d.P99, d.Max, d.CI50[0], d.CI50[1], d.CI95[0], d.CI95[1])
 		}
 	}
-	fmt.Fprintln(w, "\nPROCESS\tCPU IDLE %\tCPU SPEAKING %\tMB START\tMB END\tMB MOST")
+	fmt.Fprintln(w, "\nPROCESS\tCPU IDLE %\tCPU SPEAKING %\tMB START\tMB END\tMB MOST\tKB/S READ\tWRITTEN\tTO DISK")
 	for _, p := range r.Processes {
-		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\n", p.Name, p.IdleCPU, p.SpeakingCPU, p.RSSStartMB, p.RSSEndMB, p.RSSMaxMB)
+		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\n", p.Name, p.IdleCPU, p.SpeakingCPU, p.RSSStartMB, p.RSSEndMB, p.RSSMaxMB, p.ReadKB, p.WrittenKB, p.DiskKB)
 	}
 	fmt.Fprintf(w, "all\t%.1f\t%.1f\t\t%.0f\t%.0f\n", r.Load.IdleCPU, r.Load.SpeakingCPU, r.Load.RSSMB, r.Load.RSSMaxMB)
 	if err := w.Flush(); err != nil {
@@ -88,7 +88,7 @@ func (r *Report) details(out io.Writer) {
 	}
 	fmt.Fprintf(out, "speculation: %d of %d finals decoded before they closed (%.0f %%), %.1f s of inference wasted%s\n", s.Hits, s.Finals, share, s.WastedSeconds, list(s.Outcomes))
 	l := r.Load
-	fmt.Fprintf(out, "work: real-time factor %.3f, %.0f s of CPU an hour of a stream%s\n", l.RTF, l.CPUPerSec, list(l.Shed))
+	fmt.Fprintf(out, "work: real-time factor %.3f, %.0f s of CPU an hour of a stream%s\n", l.RTF, l.CPUHour, list(l.Shed))
 	x := r.Loss
 	fmt.Fprintf(out, "order: %d holes, %d doubled, %d out of order, %d in the log but not delivered, %d streams without an end, %d processes died\n",
 		x.Holes, x.Doubled, x.OutOfOrder, x.Undelivered, x.Unended, x.Dead)

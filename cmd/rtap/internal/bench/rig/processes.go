@@ -18,6 +18,9 @@ type Process struct {
 	Name       string  // rtap-vad, nats-server, …
 	CPUSeconds float64 // since it began
 	RSS        int64   // bytes
+	// Bytes since it began: what it read and wrote, mostly to and from other processes, and
+	// what went to the disk.
+	Read, Written, Disk uint64
 }
 
 // Sample is all processes at one moment.
@@ -45,8 +48,13 @@ func (p *Pipeline) Processes() (Sample, error) {
 		if err != nil || (proc.PID != p.PID() && st.PPID != p.PID()) {
 			continue // gone, or another's
 		}
+		io, err := proc.IO()
+		if err != nil {
+			io = procfs.ProcIO{} // gone meanwhile, or not for us to see
+		}
 		s.Processes = append(s.Processes, Process{
 			PID: proc.PID, Name: name(proc), CPUSeconds: st.CPUTime(), RSS: int64(st.ResidentMemory()),
+			Read: io.RChar, Written: io.WChar, Disk: io.WriteBytes,
 		})
 	}
 	slices.SortFunc(s.Processes, func(a, b Process) int { return a.PID - b.PID })
