@@ -96,7 +96,8 @@ func (s *Stream) Take(messages []rig.Message) {
 		}
 	}
 	s.Wrong.Holes = int(last) - len(seen)
-	slices.SortFunc(s.Finals, func(a, b Final) int { return int(a.Seq) - int(b.Seq) })
+	// A final that comes late has a higher number than those behind it.
+	slices.SortStableFunc(s.Finals, func(a, b Final) int { return a.Start - b.Start })
 }
 
 func final(m *rig.Message) Final {

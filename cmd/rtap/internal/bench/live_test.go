@@ -1,0 +1,107 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
+	"github.com/rtap/rtap/pkg/lifecycle"
+)
+
+func environment(args string) lifecycle.Env {
+	return lifecycle.Env{Args: strings.Fields(args), Stderr: &bytes.Buffer{}, Stdout: &bytes.Buffer{}}
+}
+
+func TestParseLive(t *testing.T) {
+	for args, want := range map[string]liveOptions{
+		"":                    {streams: 1, duration: 5 * time.Minute, idle: 30 * time.Second},
+		"--streams 16":        {streams: 16, duration: 5 * time.Minute, idle: 8 * time.Second},
+		"--utterances 300":    {streams: 1, utterances: 300, idle: 30 * time.Second},
+		"--idle 2s":           {streams: 1, duration: 5 * time.Minute, idle: 2 * time.Second},
+		"--duration 1h":       {streams: 1, duration: time.Hour, idle: 30 * time.Second},
+		"--profile latency":   {streams: 1, duration: 5 * time.Minute, idle: 30 * time.Second},
+		"--interims=false":    {streams: 1, duration: 5 * time.Minute, idle: 30 * time.Second},
+		"--set vad.tail_ms=3": {streams: 1, duration: 5 * time.Minute, idle: 30 * time.Second},
+	} {
+		o, err := parseLive(environment(args), "rtap bench", liveOptions{reference: true})
+		if err != nil || o.streams != want.streams || o.duration != want.duration || o.idle != want.idle || o.utterances != want.utterances || !o.reference {
+			t.Errorf("%q: %+v, %v", args, o, err)
+		}
+		set := map[string]string{"--profile latency": "profile=latency", "--interims=false": "stt.interim_interval_ms=0", "--set vad.tail_ms=3": "vad.tail_ms=3"}[args]
+		if got := strings.Join(o.flags.Set, " "); got != set {
+			t.Errorf("%q: settings %q, want %q", args, got, set)
+		}
+	}
+	for _, bad := range []string{"--streams 0", "--streams 1000", "--stt 0", "--via tape", "clip.wav", "--nonsense", "--duration -1s", "--compare /nowhere.json"} {
+		if err := whole(t.Context(), environment(bad), "rtap bench", liveOptions{}); lifecycle.Code(err) != lifecycle.ExitUsage {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestParseEndpointing(t *testing.T) {
+	o, err := parseEndpointing(environment("--hangovers 96,160 --offsets 0.5 --contexts off,on --phases 0,16"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range o.cells {
+		got = append(got, fmt.Sprint(c.HangoverMS, c.Offset, c.Context))
+	}
+	if want := []string{"96 0.5 false", "160 0.5 false", "96 0.5 true", "160 0.5 true"}; !slices.Equal(got, want) || !slices.Equal(o.phases, []int{0, 16}) {
+		t.Errorf("got %v at %v, want %v", got, o.phases, want)
+	}
+	for _, bad := range []string{"--hangovers x", "--offsets 0.5,", "--contexts maybe", "--phases -8", "jfk.wav", "--hangovers= "} {
+		if _, err := parseEndpointing(environment(bad)); lifecycle.Code(err) != lifecycle.ExitUsage {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestSearch(t *testing.T) {
+	for _, tt := range []struct {
+		capacity, most int
+		tried          []int
+	}{
+		{0, 64, []int{1}}, {1, 64, []int{1, 2}}, {5, 64, []int{1, 2, 4, 8, 6, 5}}, {100, 64, []int{1, 2, 4, 8, 16, 32, 64}},
+		{100, 20, []int{1, 2, 4, 8, 16, 20}}, {21, 64, []int{1, 2, 4, 8, 16, 32, 24, 20, 22}}, {100, 1, []int{1}},
+	} {
+		var tried []int
+		search(tt.most, func(n int) bool { tried = append(tried, n); return n <= tt.capacity })
+		if !slices.Equal(tried, tt.tried) {
+			t.Errorf("capacity %d of %d: tried %v, want %v", tt.capacity, tt.most, tried, tt.tried)
+		}
+	}
+}
+
+// TestProcess makes figures of samples a second apart; the process is there for three.
+func TestProcess(t *testing.T) {
+	var samples []rig.Sample
+	for i := range 5 {
+		s := rig.Sample{At: int64(i) * 1e9}
+		if i > 0 && i < 4 {
+			s.Processes = []rig.Process{{PID: 7, Name: "x", CPUSeconds: 3 + .25*float64(i), RSS: int64(100+i) * mb, Read: uint64(i) * 8000, Disk: uint64(i) * 1000}}
+		}
+		samples = append(samples, s)
+	}
+	q := process("x", 7, nil, samples)
+	if q.SpeakingCPU != 25 || q.IdleCPU != 0 || q.RSSStartMB != 101 || q.RSSEndMB != 103 || q.RSSMaxMB != 103 || q.ReadKB != 8 || q.DiskKB != 1 {
+		t.Errorf("%+v", q)
+	}
+	if q := process("y", 8, samples, samples); q.SpeakingCPU != 0 || q.RSSMaxMB != 0 {
+		t.Errorf("one that never was: %+v", q)
+	}
+	if n := deaths(samples); n != 1 {
+		t.Errorf("%d deaths", n)
+	}
+	if got := slope([]float64{1, 2, 3, 4}, []float64{10, 12, 14, 16}); got != 2 {
+		t.Errorf("slope %g", got)
+	}
+	if got := slope([]float64{1}, []float64{5}); got != 0 {
+		t.Errorf("slope of a point %g", got)
+	}
+}
