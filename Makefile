@@ -6,6 +6,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 BUF := GOWORK=off go tool -modfile=../tools/buf/go.mod buf
 TESTFLAGS ?=
+BENCHFLAGS ?=
+RIVALFLAGS ?=
 # Where cgo finds libwhisper and its headers; the binding names the libraries itself.
 export C_INCLUDE_PATH := $(CURDIR)/third_party/include$(if $(C_INCLUDE_PATH),:$(C_INCLUDE_PATH))
 export LIBRARY_PATH := $(CURDIR)/third_party/lib$(if $(LIBRARY_PATH),:$(LIBRARY_PATH))
@@ -45,6 +47,16 @@ test-native: ## every test; a missing native part is a failure
 e2e: test-data ## only the end-to-end tests, with the real binaries
 	RTAP_REQUIRE_NATIVE=1 go test -count=1 -v ./test/...
 
+bench: build ## one stream and sixteen in real time, beside the goals: about half an hour; pages in bench-report/
+	@mkdir -p bench-report
+	@set -o pipefail; for n in 1 16; do \
+	  bin/rtap bench --streams $$n --utterances 300 --json bench-report/streams-$$n.json --html bench-report/streams-$$n.html \
+	    $(BENCHFLAGS) | tee bench-report/streams-$$n.txt || exit 1; \
+	done
+
+bench-rivals: build ## the same clips through rtap, faster-whisper and whisper.cpp's server
+	scripts/bench-rivals.sh $(RIVALFLAGS)
+
 fmt: ## format the Go code
 	gofmt -w $(MODULES)
 
@@ -57,4 +69,4 @@ generate: ## Go code from proto/
 check: test-data ## what CI runs: format, vet, lint, drift, builds alone, race tests
 	@scripts/check.sh $(MODULES)
 
-.PHONY: help deps build run test-data test test-native e2e fmt lint generate check
+.PHONY: help deps build run test-data test test-native e2e bench bench-rivals fmt lint generate check
