@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 type Bus struct {
 	cfg   *config.Config
 	log   *slog.Logger
+	role  string // the first word of the connection's name, such as rtap-vad
 	conn  *nats.Conn
 	js    jetstream.JetStream
 	ready chan struct{}
@@ -34,11 +36,13 @@ type Bus struct {
 }
 
 // Connect begins to connect and returns at once; [Bus.Await] tells when the bus can be
-// used. The connection is named after the process and comes back by itself.
+// used. The connection comes back by itself. It is named after the process; the first word
+// of name says which streams are its own ([Bus.Setup]).
 func Connect(cfg *config.Config, name string, log *slog.Logger) (*Bus, error) {
 	b := &Bus{cfg: cfg, log: log, ready: make(chan struct{}), reconnected: make(chan struct{}), reason: "connecting to " + cfg.NATS.URL}
+	b.role, _, _ = strings.Cut(name, " ")
 	opts := []nats.Option{
-		nats.Name(name), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.Name(name), nats.CustomInboxPrefix(cfg.NATS.InboxPrefix), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(cfg.NATS.ReconnectWait), nats.PingInterval(cfg.NATS.PingInterval), nats.MaxPingsOutstanding(2),
 		// Stale audio must not flood in after an outage; every writer here retries by itself.
 		nats.ReconnectBufSize(-1),

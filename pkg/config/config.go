@@ -30,6 +30,7 @@ type NATS struct {
 	Credentials   string        `yaml:"credentials"`
 	User          string        `yaml:"user"`
 	Password      string        `yaml:"password" secret:"true"`
+	InboxPrefix   string        `yaml:"inbox_prefix" rule:"required"`
 	ReconnectWait time.Duration `yaml:"reconnect_wait" rule:"min=10ms"`
 	PingInterval  time.Duration `yaml:"ping_interval" rule:"min=100ms"`
 	Replicas      int           `yaml:"replicas" rule:"min=1,max=5"`
@@ -165,7 +166,7 @@ func Default() *Config {
 	return &Config{
 		Profile: "balanced",
 		NATS: NATS{
-			URL: "nats://127.0.0.1:4222", ReconnectWait: 200 * time.Millisecond,
+			URL: "nats://127.0.0.1:4222", InboxPrefix: "_INBOX", ReconnectWait: 200 * time.Millisecond,
 			PingInterval: 2 * time.Second, Replicas: 1,
 			Embedded: Embedded{Listen: "127.0.0.1", Port: 4222, MaxStorageMB: 4096, MaxMemoryMB: 256},
 		},
