@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MODULES := proto pkg services/capture services/vad services/stt services/egress cmd/rtap test
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -X main.version=$(VERSION)
+# STRIP=1 leaves out what only a debugger needs.
+LDFLAGS := $(if $(STRIP),-s -w) -X main.version=$(VERSION)
 BUF := GOWORK=off go tool -modfile=../tools/buf/go.mod buf
 TESTFLAGS ?=
 BENCHFLAGS ?=

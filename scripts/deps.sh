@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Brings what RTAP builds and runs with: system packages by apt, native parts and models
 # by npm, and libwhisper built from its source. Safe to repeat; a second run only checks.
+#
+#   scripts/deps.sh packages   only the system packages
+#   RTAP_DEPS=build            without what only the tests need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +14,8 @@ state() { # what a quick check compares: the manifest, and size and time of ever
   find third_party/lib third_party/models third_party/audio third_party/include third_party/src/whisper.cpp/.archive -type f -printf '%p %s %T@\n' 2>/dev/null | sort
 }
 
-packages=(g++ gcc libc6-dev pkg-config ca-certificates git cmake ninja-build libgomp1 libzmq3-dev libsoxr-dev pulseaudio pulseaudio-utils)
+packages=(g++ gcc libc6-dev pkg-config ca-certificates git cmake ninja-build libgomp1 libzmq3-dev libsoxr-dev)
+[ "${RTAP_DEPS:-}" = build ] || packages+=(pulseaudio pulseaudio-utils) # the tests' microphone
 # Debian 13 renamed the ALSA library.
 if [ "$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID%%.*}")" -ge 13 ] 2>/dev/null; then
   packages+=(libasound2t64)
@@ -39,6 +43,7 @@ if ((${#missing[@]})); then
   "${sudo[@]}" apt-get update -q
   DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends "${missing[@]}"
 fi
+if [ "${1:-}" = packages ]; then exit 0; fi
 
 if [ -z "${RTAP_MODELS_DIR:-}" ] && [ -f "$stamp" ] && [ "$(state)" = "$(cat "$stamp")" ]; then
   exit 0

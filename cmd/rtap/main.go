@@ -42,6 +42,9 @@ func run(ctx context.Context, env lifecycle.Env) error {
 	if len(env.Args) > 0 {
 		command, env.Args = env.Args[0], env.Args[1:]
 	}
+	if command != "up" {
+		env.Environ = operator(env.Environ)
+	}
 	switch command {
 	case "up":
 		return up.Run(ctx, env)
