@@ -57,7 +57,12 @@ check_ports() {
 }
 
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-ours() { [ -n "$(docker ps -q --filter "publish=$1" --filter "label=com.docker.compose.project=$project")" ]; }
+# ours says whether a container of this stack publishes the port.
+ours() {
+  docker ps -q --filter "label=com.docker.compose.project=$project" \
+    | xargs -r docker inspect --format '{{range .HostConfig.PortBindings}}{{range .}}{{.HostPort}} {{end}}{{end}}' \
+    | tr ' ' '\n' | grep -qx "$1"
+}
 holder() {
   local name
   name=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/ by \1 (process \2)/p' | head -n 1)

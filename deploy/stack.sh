@@ -110,18 +110,30 @@ start() {
       && "${compose[@]}" up -d --no-deps --scale "stt=$copies" --wait vad stt \
       && "${compose[@]}" up -d --no-deps --wait capture \
       && "${compose[@]}" up -d --no-deps --wait rtap-main || return 1
+    if ((monitoring)); then
+      "${compose[@]}" up -d --no-deps rtap-monitoring grafana loki alloy || return 1
+    fi
+    "${compose[@]}" up -d --no-recreate --remove-orphans --scale "stt=$copies" || return 1
+  else
+    "${compose[@]}" up -d --remove-orphans --scale "stt=$copies" || return 1
   fi
-  "${compose[@]}" up -d --remove-orphans --scale "stt=$copies" || return 1
-  if ((!monitoring)); then
+  if ((!monitoring)) && running rtap-monitoring; then
     "${compose[@]}" --profile monitoring rm --stop --force rtap-monitoring grafana loki alloy
   fi
+}
+
+# unhealthy lists the containers that are not healthy.
+unhealthy() {
+  docker ps -aq --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
+    | xargs -r docker inspect --format '{{.Name}}: {{.State.Status}}, {{if .State.Health}}{{.State.Health.Status}}{{else}}no health check{{end}}' \
+    | grep -v ': running, healthy$' || true
 }
 
 # wait_healthy waits until every container of the stack is healthy, three minutes at most.
 wait_healthy() {
   local deadline=$((SECONDS + 180)) bad
   while :; do
-    bad=$(docker ps -a --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False --format '{{.Names}} {{.Status}}' | grep -v '(healthy)' || true)
+    bad=$(unhealthy)
     if [ -z "$bad" ] && answers main RTAP_MAIN_HTTP_PORT 8080 && answers standby RTAP_STANDBY_HTTP_PORT 8081; then
       echo "every container is healthy, both gateways answer /health with 200"
       return 0
@@ -153,13 +165,14 @@ verify() {
   fi
 }
 
-# websocket PORT says whether an upgrade is answered.
+# websocket PORT says whether an upgrade is answered; the connection then stays open.
 websocket() {
-  local token
+  local token answer
   token=$(setting RTAP_AUTH_TOKEN '')
-  curl -sS --max-time 2 --include --no-buffer ${token:+-H "Authorization: Bearer $token"} \
+  answer=$(curl -sS --max-time 2 --include --no-buffer ${token:+-H "Authorization: Bearer $token"} \
     -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
-    -H 'Sec-WebSocket-Key: SGVsbG8sIHdvcmxkIQ==' "http://127.0.0.1:$1/stream" 2>/dev/null | head -n 1 | grep -q ' 101 '
+    -H 'Sec-WebSocket-Key: SGVsbG8sIHdvcmxkIQ==' "http://127.0.0.1:$1/stream" 2>/dev/null | tr -d '\0' || true)
+  [[ ${answer%%$'\n'*} == *' 101 '* ]]
 }
 
 # zmq PORT says whether the greeting of ZMTP 3 comes: it begins with FF.
