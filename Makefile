@@ -58,6 +58,13 @@ bench: build ## one stream and sixteen in real time, beside the goals: about hal
 bench-rivals: build ## the same clips through rtap, faster-whisper and whisper.cpp's server
 	scripts/bench-rivals.sh $(RIVALFLAGS)
 
+image: ## rtap:latest, the image of docker-compose.yml
+	docker build -f deploy/docker/Dockerfile -t rtap:latest --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) \
+	  --build-arg WHISPER_BACKEND=$(WHISPER_BACKEND) .
+
+e2e-compose: ## the container stack as an operator runs it; needs Docker or Podman, the manual's ports, ten minutes
+	go test -tags compose -count=1 -timeout 40m -v ./test/compose
+
 fmt: ## format the Go code
 	gofmt -w $(MODULES)
 
@@ -70,4 +77,4 @@ generate: ## Go code from proto/
 check: test-data ## what CI runs: format, vet, lint, drift, builds alone, race tests
 	@scripts/check.sh $(MODULES)
 
-.PHONY: help deps build run test-data test test-native e2e bench bench-rivals fmt lint generate check
+.PHONY: help deps build run test-data test test-native e2e bench bench-rivals fmt lint generate check image e2e-compose

@@ -1,0 +1,50 @@
+//go:build compose
+
+package compose
+
+import "testing"
+
+// manual runs the commands of the operations manual that name docker, as they stand there;
+// those that name Python have their counterparts tested where these are.
+func (s *stack) manual(t *testing.T) {
+	for _, line := range []string{
+		"docker-compose ps",
+		"docker-compose logs rtap-main",
+		"docker-compose logs rtap-standby",
+		"curl -fsS http://localhost:8080/health",
+		"curl -fsS http://localhost:8081/health",
+		"docker-compose up -d",
+		"docker-compose up -d rtap-main",
+		"docker stats --no-stream",
+		"docker-compose ps -q | xargs docker inspect --format '{{.State.Health.Status}}' | grep healthy",
+		"docker run --rm -v $(pwd)/config:/app/config rtap:latest rtap config validate",
+		"docker exec rtap-main cat /app/logs/rtap-$(date +%Y%m%d).log",
+		"docker-compose logs rtap-main > rtap-main.log",
+		"docker-compose logs rtap-main | grep -i 'model\\|warmup\\|starting'",
+		"docker exec rtap-main ss -tuln",
+		"docker exec rtap-main ps aux | grep rtap-egress",
+		"docker exec rtap-main cat /proc/meminfo",
+		"docker exec rtap-main aplay -l",
+		"ss -tuln | grep -E '(6552|6553|5802|8080)'",
+		"docker exec rtap-main nc -z localhost 6553",
+		"docker exec rtap-main ls -la /app/models/ | grep moonshine-tiny-en",
+		"docker exec rtap-main /app/healthcheck.sh",
+		"docker exec rtap-standby /app/healthcheck.sh",
+		"docker exec rtap-main /bin/bash -c 'rtap version'",
+		"docker exec rtap-main timeout 60 tcpdump -c 1 -i any port 8080 & pid=$!; for i in $(seq 20); do sleep 0.5; curl -s -o /dev/null localhost:8080/healthz; done; wait $pid",
+		"docker exec rtap-main iostat -x 1 1",
+		"docker exec rtap-main find /app/logs -name '*.log' -mtime +7 -delete",
+		"docker exec rtap-main touch /tmp/x && ! docker exec rtap-main touch /app/x",
+		"docker-compose run --rm models list | grep moonshine-tiny-en",
+		"docker-compose run --rm --no-deps stt rtap models verify",
+		"tar -czf rtap-config-$(date +%Y%m%d).tar.gz config/ && tar -tzf rtap-config-*.tar.gz | grep default.yaml",
+		"docker save rtap:latest | gzip -1 > rtap-image.tar.gz && gzip -t rtap-image.tar.gz && rm rtap-image.tar.gz",
+		"docker-compose pull rtap-main rtap-standby capture vad stt",
+		"docker-compose restart rtap-main; for i in $(seq 30); do docker exec rtap-main /app/healthcheck.sh && exit 0; sleep 1; done; exit 1",
+		"(curl --max-time 2 --include --no-buffer --header 'Connection: Upgrade' --header 'Upgrade: websocket' " +
+			"--header 'Sec-WebSocket-Key: SGVsbG8sIHdvcmxkIQ==' --header 'Sec-WebSocket-Version: 13' http://localhost:5802/stream || true) 2>/dev/null" +
+			" | tr -d '\\0' | grep '101 Switching Protocols'",
+	} {
+		t.Run(line[:min(60, len(line))], func(t *testing.T) { s.sh(t, line) })
+	}
+}
