@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,6 @@ import (
 type Bus struct {
 	cfg   *config.Config
 	log   *slog.Logger
-	role  string // the first word of the connection's name, such as rtap-vad
 	conn  *nats.Conn
 	js    jetstream.JetStream
 	ready chan struct{}
@@ -36,11 +34,9 @@ type Bus struct {
 }
 
 // Connect begins to connect and returns at once; [Bus.Await] tells when the bus can be
-// used. The connection comes back by itself. It is named after the process; the first word
-// of name says which streams are its own ([Bus.Setup]).
+// used. The connection is named after the process and comes back by itself.
 func Connect(cfg *config.Config, name string, log *slog.Logger) (*Bus, error) {
 	b := &Bus{cfg: cfg, log: log, ready: make(chan struct{}), reconnected: make(chan struct{}), reason: "connecting to " + cfg.NATS.URL}
-	b.role, _, _ = strings.Cut(name, " ")
 	opts := []nats.Option{
 		nats.Name(name), nats.CustomInboxPrefix(cfg.NATS.InboxPrefix), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(cfg.NATS.ReconnectWait), nats.PingInterval(cfg.NATS.PingInterval), nats.MaxPingsOutstanding(2),

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -26,23 +25,11 @@ func TestSetupMakesEverythingOnceAndKeepsLogID(t *testing.T) {
 	if got, _ := again.LogID(t.Context()); got != id {
 		t.Errorf("log id changed from %s to %s", id, got)
 	}
-	if c := audio(t, b); c.MaxBytes != 1024<<20 {
-		t.Errorf("a process that does not own the audio changed it to %d bytes", c.MaxBytes)
+	s, err := b.JS().Stream(t.Context(), bus.StreamAudio)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, name := range []string{"rtap-egress x", "rtap-capture x"} {
-		owner, err := bus.Connect(cfg, name, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(owner.Conn().Close)
-		if err := owner.Setup(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if got, _ := owner.LogID(t.Context()); got != id {
-			t.Errorf("%s: log id changed from %s to %s", name, id, got)
-		}
-	}
-	if c := audio(t, b); c.MaxBytes != 300<<20 || c.PersistMode != jetstream.AsyncPersistMode {
+	if c := s.CachedInfo().Config; c.MaxBytes != 300<<20 || c.PersistMode != jetstream.AsyncPersistMode {
 		t.Errorf("audio: %d bytes, persist mode %v", c.MaxBytes, c.PersistMode)
 	}
 	for _, name := range []string{bus.StreamIngest, bus.StreamDrafts, bus.StreamJobs, bus.StreamResults, bus.StreamTranscripts, bus.StreamDead, bus.StreamEvents} {
@@ -50,15 +37,6 @@ func TestSetupMakesEverythingOnceAndKeepsLogID(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-}
-
-func audio(t *testing.T, b *bus.Bus) jetstream.StreamConfig {
-	t.Helper()
-	s, err := b.JS().Stream(t.Context(), bus.StreamAudio)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s.CachedInfo().Config
 }
 
 func TestCheckpointCompareAndSet(t *testing.T) {

@@ -59,18 +59,8 @@ func bucketConfigs(cfg *config.Config) []jetstream.KeyValueConfig {
 	}
 }
 
-// owners names who brings a stream or bucket that exists to its configuration. Processes may
-// run with different overlays (RTAP_ENVIRONMENT), and the last one to start must not shorten
-// what another one's stream keeps.
-var owners = map[string]string{
-	StreamAudio: "rtap-capture", StreamIngest: "rtap-capture",
-	StreamDrafts: "rtap-vad", StreamJobs: "rtap-vad", BucketCheckpoints: "rtap-vad",
-	StreamResults: "rtap-stt", StreamDead: "rtap-stt",
-	StreamTranscripts: "rtap-egress", StreamEvents: "rtap-egress", BucketLeases: "rtap-egress", BucketConfig: "rtap-egress",
-}
-
-// Setup makes every stream and bucket that is missing, and brings those that this process
-// owns to its configuration. It may run in several processes at once, and again at any time.
+// Setup makes every stream and bucket that is missing and brings existing ones to this
+// configuration. It may run in several processes at once, and again at any time.
 func (b *Bus) Setup(ctx context.Context) error {
 	for _, want := range streamConfigs(b.cfg) {
 		if err := b.setupStream(ctx, want); err != nil {
@@ -78,24 +68,11 @@ func (b *Bus) Setup(ctx context.Context) error {
 		}
 	}
 	for _, want := range bucketConfigs(b.cfg) {
-		if err := b.setupBucket(ctx, want); err != nil {
+		if _, err := b.js.CreateOrUpdateKeyValue(ctx, want); err != nil {
 			return fmt.Errorf("setting up bucket %s: %w", want.Bucket, err)
 		}
 	}
 	return nil
-}
-
-func (b *Bus) setupBucket(ctx context.Context, want jetstream.KeyValueConfig) error {
-	_, err := b.js.KeyValue(ctx, want.Bucket)
-	switch {
-	case errors.Is(err, jetstream.ErrBucketNotFound):
-		if _, err = b.js.CreateKeyValue(ctx, want); errors.Is(err, jetstream.ErrBucketExists) {
-			return nil // another process was faster
-		}
-	case err == nil && owners[want.Bucket] == b.role:
-		_, err = b.js.UpdateKeyValue(ctx, want)
-	}
-	return err
 }
 
 func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) error {
@@ -115,9 +92,6 @@ func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) erro
 	}
 	if err != nil {
 		return err
-	}
-	if owners[want.Name] != b.role {
-		return nil
 	}
 	have := s.CachedInfo().Config
 	if id := have.Metadata[logIDKey]; id != "" {

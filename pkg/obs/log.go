@@ -71,6 +71,7 @@ func (d *dailyFile) Write(p []byte) (int, error) {
 			_ = d.file.Close()
 		}
 		d.day, d.file = day, f
+		pointTo(f.Name())
 	}
 	_, _ = d.file.Write(p)
 	return len(p), nil

@@ -84,4 +84,7 @@ func TestLogger(t *testing.T) {
 	if err := json.Unmarshal(raw, &line); err != nil || line["msg"] != "shown" || line["service"] != "vad" {
 		t.Errorf("got %s (%v)", raw, err)
 	}
+	if at, err := os.Readlink(filepath.Join(dir, obs.CurrentLog)); at != filepath.Base(files[0]) {
+		t.Errorf("%s stands for %q (%v), want %s", obs.CurrentLog, at, err, filepath.Base(files[0]))
+	}
 }
