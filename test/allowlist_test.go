@@ -141,8 +141,8 @@ func TestEachServiceWorksWithinItsAllowList(t *testing.T) {
 	if !strings.Contains(strings.ToLower(heard), "country") {
 		t.Errorf("heard %.300s", heard)
 	}
-	operator("config", "set", "stt.interim_interval_ms", "400")
-	operator("config", "unset", "stt.interim_interval_ms")
+	operator("config", "set", "stt.threads", "1")
+	operator("config", "unset", "stt.threads")
 	if lines := refused.all(); len(lines) > 0 {
 		t.Errorf("refused:\n%s", strings.Join(lines, "\n"))
 	}
