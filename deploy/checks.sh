@@ -99,7 +99,7 @@ check_memory() {
 check_audio() {
   sound=none
   local sources mock pulse=${PULSE_SERVER:-unix:${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/pulse/native}
-  sources=$(setting RTAP_SOURCES mic)
+  sources=$(setting RTAP_SOURCES mic,listen)
   mock=$(setting RTAP_AUDIO_MOCK false)
   if [ "$mock" = true ]; then
     ok "audio: a recording in place of microphones (RTAP_AUDIO_MOCK=true)"
@@ -112,7 +112,7 @@ check_audio() {
     sound=pulseaudio
     ok "audio: PulseAudio at ${pulse#unix:}"
   else
-    fail "no microphone: /dev/snd has no capture device and no PulseAudio answers at ${pulse#unix:}: plug one in, or RTAP_AUDIO_MOCK=true ./deploy.sh for a recording, or RTAP_SOURCES=file:PATH"
+    fail "no microphone: /dev/snd has no capture device and no PulseAudio answers at ${pulse#unix:}: plug one in, or RTAP_AUDIO_MOCK=true ./deploy.sh for a recording, or RTAP_SOURCES=listen for remote clients alone"
   fi
 }
 
