@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,15 +63,11 @@ func Connect(cfg *config.Config, name string, log *slog.Logger) (*Bus, error) {
 			log.Warn("nats reports an error", "subject", subject, "error", err)
 		}),
 	}
-	if cfg.NATS.Credentials != "" {
-		if _, err := os.Stat(cfg.NATS.Credentials); err != nil {
-			return nil, lifecycle.Usage(fmt.Errorf("nats.credentials: %w", err))
-		}
-		opts = append(opts, nats.UserCredentials(cfg.NATS.Credentials))
+	access, err := access(cfg.NATS)
+	if err != nil {
+		return nil, lifecycle.Usage(err)
 	}
-	if cfg.NATS.User != "" {
-		opts = append(opts, nats.UserInfo(cfg.NATS.User, cfg.NATS.Password))
-	}
+	opts = append(opts, access...)
 	conn, err := nats.Connect(cfg.NATS.URL, opts...)
 	if err != nil {
 		return nil, lifecycle.Usage(fmt.Errorf("nats.url %s: %w", cfg.NATS.URL, err))

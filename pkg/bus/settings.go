@@ -13,6 +13,10 @@ import (
 const (
 	AttributeSettingsRevision = "settings_revision"
 	AttributeSettingsError    = "settings_error" // empty when they were taken over
+	// The same for the log level, which every process follows.
+	AttributeLogLevel    = "log_level"
+	AttributeLogRevision = "log_level_revision"
+	AttributeLogError    = "log_level_error"
 )
 
 // SetSetting changes a setting of all running processes and returns the change's number.

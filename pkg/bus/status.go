@@ -13,14 +13,19 @@ import (
 // Statuses asks every process how it is and returns what has been answered after wait;
 // how many there are nobody knows.
 func (b *Bus) Statuses(ctx context.Context, wait time.Duration) ([]*rtapv1.ServiceStatus, error) {
-	inbox := b.conn.NewRespInbox()
+	return AskStatuses(ctx, b.conn, wait)
+}
+
+// AskStatuses is [Bus.Statuses] for who has only a connection.
+func AskStatuses(ctx context.Context, conn *nats.Conn, wait time.Duration) ([]*rtapv1.ServiceStatus, error) {
+	inbox := conn.NewRespInbox()
 	answers := make(chan *nats.Msg, 128)
-	sub, err := b.conn.ChanSubscribe(inbox, answers)
+	sub, err := conn.ChanSubscribe(inbox, answers)
 	if err != nil {
 		return nil, fmt.Errorf("asking for statuses: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := b.conn.PublishRequest(ControlStatus, inbox, nil); err != nil {
+	if err := conn.PublishRequest(ControlStatus, inbox, nil); err != nil {
 		return nil, fmt.Errorf("asking for statuses: %w", err)
 	}
 	var seen []*rtapv1.ServiceStatus

@@ -103,6 +103,11 @@ func Dead(stream string) string { return prefix + "dead." + stream }
 // Event is where a service's events of a kind go.
 func Event(service, kind string) string { return prefix + "event." + service + "." + kind }
 
+// Control is where a process is asked a question of pkg/control.
+func Control(question, instance string) string {
+	return prefix + "control." + question + "." + strings.ReplaceAll(instance, ".", "_")
+}
+
 // StreamOf returns the stream id in a subject of audio, jobs, results, vad or transcripts.
 func StreamOf(subject string) string {
 	parts := strings.Split(strings.TrimPrefix(subject, prefix), ".")

@@ -156,7 +156,7 @@ type HTTP struct {
 
 // Log configures logging.
 type Log struct {
-	Level  string `yaml:"level" rule:"oneof=DEBUG|INFO|WARN|WARNING|ERROR"`
+	Level  string `yaml:"level" rule:"oneof=DEBUG|INFO|WARN|WARNING|ERROR" live:"true"`
 	Format string `yaml:"format" rule:"oneof=auto|text|json"`
 	Dir    string `yaml:"dir"`
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"net/http/pprof"
 	"os"
 	"slices"
 	"sync"
@@ -143,13 +142,6 @@ func Register(mux *http.ServeMux, h *Health, m *Metrics) {
 		h.Status()
 		metrics.ServeHTTP(w, r)
 	})
-}
-
-// RegisterProfiles adds /debug/pprof; only for a private address.
-func RegisterProfiles(mux *http.ServeMux) {
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
 // WriteJSON answers with v as JSON.

@@ -36,6 +36,7 @@ type Runtime struct {
 
 	flags   Flags
 	environ []string
+	journal journal
 }
 
 // Flags are the arguments that every process takes.
@@ -95,15 +96,15 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := obs.NewLogger(loaded.Log, env.Service, env.Stderr)
+	log, journal, err := newLog(env, loaded.Log)
 	if err != nil {
-		return nil, lifecycle.Usage(err)
+		return nil, err
 	}
 	// It asks for the configuration to be read again; who has nothing to change stays.
 	signal.Ignore(syscall.SIGHUP)
 	host, _ := os.Hostname()
 	r := &Runtime{
-		flags: f, environ: env.Environ,
+		flags: f, environ: env.Environ, journal: journal,
 		Config: loaded.Config, Log: log, Service: env.Service, Version: env.Version,
 		Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), Metrics: obs.NewMetrics(env.Service, env.Version),
 	}
@@ -128,7 +129,7 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 // Reload reads the configuration again, with what was changed while running over it.
 // Config itself stays as it was.
 func (r *Runtime) Reload(running map[string]string) (*config.Config, error) {
-	l, err := r.flags.load(r.environ, running)
+	l, err := r.flags.load(r.environ, config.For(running, r.Service, r.Instance))
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +164,8 @@ func (r *Runtime) Run(ctx context.Context, address, key string, parts ...lifecyc
 		return r.Bus.Close(ctx)
 	}})
 	g.Add(lifecycle.Part{Name: "health", Run: r.watchBus})
+	g.Add(lifecycle.Part{Name: "socket", Run: r.socket})
+	g.Add(lifecycle.Part{Name: "log level", Run: r.followLevel})
 	g.Add(lifecycle.Part{Name: "registration", Run: r.register})
 	for _, p := range parts {
 		g.Add(p)
@@ -179,7 +182,6 @@ func (r *Runtime) endpoint(ctx context.Context, address, key string) (lifecycle.
 	r.Health.SetAddress(l.Addr().String())
 	mux := http.NewServeMux()
 	obs.Register(mux, r.Health, r.Metrics)
-	obs.RegisterProfiles(mux)
 	return HTTPPart("http", l, mux), nil
 }
 
@@ -220,8 +222,7 @@ func (r *Runtime) register(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("registering: %w", err)
 	}
-	<-ctx.Done()
-	return errors.Join(ctx.Err(), svc.Stop())
+	return errors.Join(r.answer(ctx, svc), svc.Stop())
 }
 
 // semver gives micro the three numbers it insists on.

@@ -9,12 +9,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
-	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/machine"
 )
 
@@ -40,7 +38,7 @@ const least = "2.14.3"
 func (s *Site) nats(ctx context.Context) []Finding {
 	cfg := s.Config.NATS
 	b := Bus{URL: cfg.URL, Local: local(cfg.URL), Replicas: cfg.Replicas, Limit: -1}
-	conn, err := connect(cfg)
+	conn, err := bus.Dial(cfg, "rtap-doctor")
 	if err != nil {
 		b.Err = err
 		return b.Findings()
@@ -52,20 +50,6 @@ func (s *Site) nats(ctx context.Context) []Finding {
 	}
 	b.jetStream(ctx, conn)
 	return b.Findings()
-}
-
-func connect(cfg config.NATS) (*nats.Conn, error) {
-	opts := []nats.Option{nats.Name("rtap-doctor"), nats.Timeout(2 * time.Second), nats.NoReconnect()}
-	if cfg.Credentials != "" {
-		if _, err := os.Stat(cfg.Credentials); err != nil {
-			return nil, fmt.Errorf("nats.credentials: %w", err)
-		}
-		opts = append(opts, nats.UserCredentials(cfg.Credentials))
-	}
-	if cfg.User != "" {
-		opts = append(opts, nats.UserInfo(cfg.User, cfg.Password))
-	}
-	return nats.Connect(cfg.URL, opts...)
 }
 
 // local says whether every server of a list of URLs is on this host.

@@ -33,6 +33,7 @@ func running(ctx context.Context, env lifecycle.Env, command string) error {
 	fs := flags(command, &f, env.Stderr)
 	url := fs.String("nats", "", "`URL` of the server")
 	wait := fs.Duration("wait", 2*time.Minute, "how long the processes may take")
+	process := fs.String("process", "", "only the processes of this `service`, or this instance (log.level)")
 	args, err := arguments.Parse(fs, env.Args)
 	if err != nil {
 		return err
@@ -45,6 +46,12 @@ func running(ctx context.Context, env lifecycle.Env, command string) error {
 	if want := map[string]int{"set": 2, "unset": 1, "changes": 0}[command]; len(args) != want {
 		fmt.Fprint(env.Stderr, usage)
 		return lifecycle.Usage(fmt.Errorf("rtap config %s: got %d arguments, want %d", command, len(args), want))
+	}
+	key := ""
+	if len(args) > 0 {
+		if key, err = config.RunningKey(args[0], *process); err != nil {
+			return lifecycle.Usage(err)
+		}
 	}
 	if command == "set" {
 		if err := config.Live(args[0], args[1]); err != nil {
@@ -72,11 +79,11 @@ func running(ctx context.Context, env lifecycle.Env, command string) error {
 		if err != nil {
 			return err
 		}
-		c := change{bus: b, env: env, before: before, wait: *wait}
+		c := change{bus: b, env: env, before: before, wait: *wait, who: followersOf(args[0], *process)}
 		if command == "set" {
-			return c.set(ctx, args[0], args[1])
+			return c.set(ctx, key, args[1])
 		}
-		return c.unset(ctx, args[0])
+		return c.unset(ctx, key)
 	})
 }
 
@@ -96,10 +103,43 @@ type change struct {
 	env    lifecycle.Env
 	before map[string]string
 	wait   time.Duration
+	who    followers
 }
 
-// set changes a setting and waits until every recogniser has taken it over. When one
-// refuses, the setting is put back as it was for all.
+// followers are the processes that take a setting over, and the attributes of their
+// status that say how far they are.
+type followers struct {
+	name            string // what they are called when none is there
+	match           func(*rtapv1.ServiceStatus) bool
+	revision, error string
+	describe        func(attributes map[string]string) string
+}
+
+func followersOf(key, process string) followers {
+	if key == config.LogLevel {
+		f := followers{
+			name: "process", revision: bus.AttributeLogRevision, error: bus.AttributeLogError,
+			match: func(s *rtapv1.ServiceStatus) bool {
+				return process == "" || s.GetService() == process || s.GetInstance() == process
+			},
+			describe: func(a map[string]string) string { return "log level " + a[bus.AttributeLogLevel] },
+		}
+		if process != "" {
+			f.name += " " + process
+		}
+		return f
+	}
+	return followers{
+		name: "rtap-stt", revision: bus.AttributeSettingsRevision, error: bus.AttributeSettingsError,
+		match: func(s *rtapv1.ServiceStatus) bool { return s.GetService() == "stt" },
+		describe: func(a map[string]string) string {
+			return fmt.Sprintf("model %s (%s, %s), %s threads", a["model"], a["engine"], a["dtype"], a["threads"])
+		},
+	}
+}
+
+// set changes a setting and waits until every process that follows it has taken it over.
+// When one refuses, the setting is put back as it was for all.
 func (c change) set(ctx context.Context, key, value string) error {
 	revision, err := c.bus.SetSetting(ctx, key, value)
 	if err != nil {
@@ -140,7 +180,7 @@ func (e *refusedError) Error() string {
 	return "refused, and put back as it was: " + strings.Join(e.why, "; ")
 }
 
-// follow waits until every stt process is at a revision, and says what each has made of it.
+// follow waits until every follower is at a revision, and says what each has made of it.
 func (c change) follow(ctx context.Context, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, c.wait)
 	defer cancel()
@@ -150,31 +190,30 @@ func (c change) follow(ctx context.Context, revision uint64) error {
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
-		workers := slices.DeleteFunc(statuses, func(s *rtapv1.ServiceStatus) bool { return s.GetService() != "stt" })
-		waiting, refused := pending(workers, revision)
+		there := slices.DeleteFunc(statuses, func(s *rtapv1.ServiceStatus) bool { return !c.who.match(s) })
+		waiting, refused := c.who.pending(there, revision)
 		switch {
 		case len(refused) > 0:
 			return &refusedError{refused}
-		case len(workers) > 0 && len(waiting) == 0:
-			for _, s := range workers {
-				a := s.GetAttributes()
-				fmt.Fprintf(c.env.Stdout, "%s: model %s (%s, %s), %s threads\n", s.GetInstance(), a["model"], a["engine"], a["dtype"], a["threads"])
+		case len(there) > 0 && len(waiting) == 0:
+			for _, s := range there {
+				fmt.Fprintf(c.env.Stdout, "%s: %s\n", s.GetInstance(), c.who.describe(s.GetAttributes()))
 			}
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("stored, but not taken over after %s by %s: look at its log", c.wait, strings.Join(waiting, ", "))
-		case len(workers) == 0 && time.Since(began) > absent:
-			fmt.Fprintln(c.env.Stdout, "stored; no rtap-stt is running, the next one takes it over")
+		case len(there) == 0 && time.Since(began) > absent:
+			fmt.Fprintf(c.env.Stdout, "stored; no %s is running, the next one takes it over\n", c.who.name)
 			return nil
 		}
 	}
 }
 
 // pending returns who has not come to a revision yet, and what those say that refuse it.
-func pending(workers []*rtapv1.ServiceStatus, revision uint64) (waiting, refused []string) {
-	for _, s := range workers {
-		at, err := strconv.ParseUint(s.GetAttributes()[bus.AttributeSettingsRevision], 10, 64)
-		switch problem := s.GetAttributes()[bus.AttributeSettingsError]; {
+func (f followers) pending(there []*rtapv1.ServiceStatus, revision uint64) (waiting, refused []string) {
+	for _, s := range there {
+		at, err := strconv.ParseUint(s.GetAttributes()[f.revision], 10, 64)
+		switch problem := s.GetAttributes()[f.error]; {
 		case err != nil || at < revision:
 			waiting = append(waiting, s.GetInstance())
 		case problem != "":

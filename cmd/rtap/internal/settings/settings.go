@@ -25,6 +25,8 @@ const usage = `usage: rtap config COMMAND
 Flags: --config FILE, --set key=value, --nats URL; set and unset also --wait DURATION (default 2m).
 These change while RTAP runs, worker by worker and without losing a final:
   stt.model stt.language stt.task stt.threads stt.beam_size stt.compute_dtype
+This one in every process, or with --process SERVICE|INSTANCE in some:
+  log.level
 `
 
 // Run is `rtap config`.

@@ -169,7 +169,7 @@ func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) 
 	}
 	shared = append(shared, "--set", "nats.url="+cfg.NATS.URL)
 	add := func(name, service string, more ...string) *child {
-		c := &child{name: name, path: filepath.Join(dir, "rtap-"+service), args: append(append([]string(nil), shared...), more...)}
+		c := &child{name: name, path: filepath.Join(dir, "rtap-"+service), args: append(append([]string(nil), shared...), more...), reloads: true}
 		out = append(out, c)
 		return c
 	}
@@ -181,7 +181,7 @@ func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) 
 			// One process takes every core by itself; several share them.
 			args = append(args, "--set", fmt.Sprintf("resilience.bulkhead.max_concurrent=%d", max(1, runtime.GOMAXPROCS(0)/o.stt)))
 		}
-		add(fmt.Sprintf("stt %d", n+1), "stt", args...).reloads = true
+		add(fmt.Sprintf("stt %d", n+1), "stt", args...)
 	}
 	add("vad", "vad", "--set", "http.vad=127.0.0.1:0")
 	var sources []string
