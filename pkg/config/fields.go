@@ -192,15 +192,34 @@ func Live(key, value string) error {
 		return err
 	}
 	if f.tag.Get("live") != "true" {
-		var live []string
-		for _, f := range l.fields() {
-			if f.tag.Get("live") == "true" {
-				live = append(live, f.key)
-			}
-		}
-		return fmt.Errorf("%s cannot change while RTAP runs: change the configuration and restart; what can change: %s", key, strings.Join(live, ", "))
+		return fmt.Errorf("%s cannot change while RTAP runs: change the configuration and restart; what can change: %s", key, strings.Join(LiveKeys(), ", "))
 	}
 	return errors.Join(append([]error{l.set(key, value, "rtap config set")}, l.validate()...)...)
+}
+
+// LiveKeys lists the keys that a running process takes over.
+func LiveKeys() []string {
+	var out []string
+	for _, f := range (&Loaded{Config: Default()}).fields() {
+		if f.tag.Get("live") == "true" {
+			out = append(out, f.key)
+		}
+	}
+	return out
+}
+
+// Allowed lists the values of a key that has only a few; nil for any other.
+func Allowed(key string) []string {
+	f, err := (&Loaded{Config: Default()}).find(key)
+	if err != nil {
+		return nil
+	}
+	for rule := range strings.SplitSeq(f.tag.Get("rule"), ",") {
+		if list, ok := strings.CutPrefix(rule, "oneof="); ok {
+			return strings.Split(list, "|")
+		}
+	}
+	return nil
 }
 
 // Setting is one effective value.

@@ -5,13 +5,13 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"runtime"
 	"strings"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/pkg/bench"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/machine"
@@ -76,14 +76,12 @@ func parse(env lifecycle.Env) (o options, err error) {
 		o.set = append(o.set, s)
 		return nil
 	})
-	if err := fs.Parse(env.Args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-		}
-		return o, lifecycle.Usage(err)
+	others, err := arguments.Parse(fs, env.Args)
+	if err != nil {
+		return o, err
 	}
-	if fs.NArg() > 0 || o.runs < 1 || o.noise < 0 {
-		return o, lifecycle.Usage(fmt.Errorf("rtap bench engines: bad arguments %v: --runs wants at least 1, --noise no less than 0", fs.Args()))
+	if len(others) > 0 || o.runs < 1 || o.noise < 0 {
+		return o, lifecycle.Usage(fmt.Errorf("rtap bench engines: bad arguments %v: --runs wants at least 1, --noise no less than 0", others))
 	}
 	return o, nil
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/machine"
@@ -52,14 +53,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	s.Flags.Register(fs)
 	asJSON := fs.Bool("json", false, "print an array of {name, status, detail, advice}")
 	fs.StringVar(&s.DataDir, "data-dir", "data", "`folder` of the data of `rtap up`")
-	if err := fs.Parse(env.Args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-		}
-		return lifecycle.Usage(err)
-	}
-	if fs.NArg() > 0 {
-		return lifecycle.Usage(fmt.Errorf("bad arguments %q: rtap doctor takes only flags", fs.Args()))
+	if err := arguments.None(fs, env.Args); err != nil {
+		return err
 	}
 	exe, err := os.Executable()
 	if err != nil {

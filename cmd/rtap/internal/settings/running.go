@@ -44,7 +44,6 @@ func running(ctx context.Context, env lifecycle.Env, command string) error {
 		}
 	}
 	if want := map[string]int{"set": 2, "unset": 1, "changes": 0}[command]; len(args) != want {
-		fmt.Fprint(env.Stderr, usage)
 		return lifecycle.Usage(fmt.Errorf("rtap config %s: got %d arguments, want %d", command, len(args), want))
 	}
 	key := ""

@@ -10,24 +10,11 @@ import (
 	"strings"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
+	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/models"
 	"github.com/rtap/rtap/pkg/service"
 )
-
-const usage = `usage: rtap config COMMAND
-
-  show                     every value and where it came from
-  validate                 is the configuration right?
-  set KEY VALUE            change a setting of the running processes; they say whether they took it
-  unset KEY                take such a change back
-  changes                  what was changed so
-
-Flags: --config FILE, --set key=value, --nats URL; set and unset also --wait DURATION (default 2m).
-These change while RTAP runs, worker by worker and without losing a final:
-  stt.model stt.language stt.task stt.threads stt.beam_size stt.compute_dtype
-This one in every process, or with --process SERVICE|INSTANCE in some:
-  log.level
-`
 
 // Run is `rtap config`.
 func Run(ctx context.Context, env lifecycle.Env) error {
@@ -40,11 +27,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return file(env, command)
 	case "set", "unset", "changes":
 		return running(ctx, env, command)
-	case "help", "-h", "--help":
-		fmt.Fprint(env.Stdout, usage)
-		return nil
 	default:
-		fmt.Fprint(env.Stderr, usage)
 		return lifecycle.Usage(fmt.Errorf("rtap config %q: want show, validate, set, unset or changes", command))
 	}
 }
@@ -53,7 +36,6 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 func flags(name string, f *service.Flags, stderr io.Writer) *flag.FlagSet {
 	fs := flag.NewFlagSet("rtap config "+name, flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.Usage = func() { fmt.Fprint(stderr, usage) }
 	f.Register(fs)
 	return fs
 }
@@ -76,4 +58,31 @@ func file(env lifecycle.Env, command string) error {
 		fmt.Fprintf(env.Stdout, "%-36s %-28s # %s\n", s.Key, s.Value, s.Origin)
 	}
 	return nil
+}
+
+// Values completes keys that can change while RTAP runs, and their values where there is
+// a list.
+func Values(path, args []string) []string {
+	switch command := strings.Join(path, " "); {
+	case (command == "set" || command == "unset") && len(args) == 0:
+		return config.LiveKeys()
+	case command == "set" && len(args) == 1:
+		return values(args[0])
+	}
+	return nil
+}
+
+func values(key string) []string {
+	if key == "stt.model" {
+		catalogue, err := models.Load()
+		if err != nil {
+			return nil
+		}
+		out := []string{models.Auto}
+		for _, e := range catalogue.Entries {
+			out = append(out, e.Name)
+		}
+		return out
+	}
+	return config.Allowed(key)
 }

@@ -4,7 +4,6 @@ package up
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -17,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/cmd/rtap/internal/sibling"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
 	"github.com/rtap/rtap/pkg/bus"
@@ -50,14 +50,12 @@ func parse(env lifecycle.Env) (options, error) {
 	fs.StringVar(&o.dataDir, "data-dir", "data", "`folder` of the server's data")
 	fs.BoolVar(&o.untilDone, "until-done", false, "exit 0 when every file has been played and its last final is out")
 	fs.BoolVar(&o.json, "json", false, "print finals as JSON, one a line")
-	if err := fs.Parse(env.Args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-		}
-		return o, lifecycle.Usage(err)
+	others, err := arguments.Parse(fs, env.Args)
+	if err != nil {
+		return o, err
 	}
-	if fs.NArg() > 0 || o.stt < 1 {
-		return o, lifecycle.Usage(fmt.Errorf("bad arguments %v: --stt wants at least 1", fs.Args()))
+	if len(others) > 0 || o.stt < 1 {
+		return o, lifecycle.Usage(fmt.Errorf("bad arguments %v: --stt wants at least 1", others))
 	}
 	return o, nil
 }

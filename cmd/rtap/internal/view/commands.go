@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/lifecycle"
@@ -26,8 +27,9 @@ func connect(ctx context.Context, env lifecycle.Env, name string, more func(*fla
 	f.Register(fs)
 	url := fs.String("nats", "", "`URL` of the server")
 	more(fs)
-	if err := fs.Parse(env.Args); err != nil {
-		return nil, nil, nil, lifecycle.Usage(err)
+	args, err = arguments.Parse(fs, env.Args)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	cfg, err := f.Load(env.Environ)
 	if err != nil {
@@ -37,7 +39,7 @@ func connect(ctx context.Context, env lifecycle.Env, name string, more func(*fla
 		cfg.NATS.URL = *url
 	}
 	b, stop, err = Connect(ctx, cfg.Config, name, env.Stderr)
-	return b, fs.Args(), stop, err
+	return b, args, stop, err
 }
 
 // Connect gives a bus that is ready and runs until stop is called.
