@@ -11,6 +11,7 @@ import (
 	"github.com/rtap/rtap/cmd/rtap/internal/doctor"
 	"github.com/rtap/rtap/cmd/rtap/internal/healthcheck"
 	"github.com/rtap/rtap/cmd/rtap/internal/models"
+	"github.com/rtap/rtap/cmd/rtap/internal/profile"
 	"github.com/rtap/rtap/cmd/rtap/internal/settings"
 	"github.com/rtap/rtap/cmd/rtap/internal/up"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
@@ -35,6 +36,7 @@ var commands = []command.Command{
 	{Name: "tail", Run: view.Tail},
 	{Name: "tap", Run: view.Tap},
 	{Name: "doctor", Run: doctor.Run},
+	{Name: "profile", Run: profile.Run, Values: profile.Kinds},
 	{Name: "healthcheck", Run: healthcheck.Run, Values: healthcheck.Names},
 	{Name: "devices", Run: devices.Run},
 	{Name: "config", Run: settings.Run, Values: settings.Values},

@@ -58,7 +58,7 @@ func (p *Process) answer(ctx context.Context, question string, q url.Values) ([]
 		}
 		return p.Logs.Tail(lines), nil
 	case Profile:
-		return profile(ctx, q)
+		return take(ctx, q)
 	default:
 		return nil, fmt.Errorf("unknown question %q: want status, metrics, logs or profile", question)
 	}

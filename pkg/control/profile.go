@@ -11,14 +11,16 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/google/pprof/profile"
 )
 
 // MaxProfile is the longest time that one profile may cover.
 const MaxProfile = 10 * time.Minute
 
-// profile takes one in the form of pprof (gzipped protobuf), or as text where asked. One
+// take gives one in the form of pprof (gzipped protobuf), or as text where asked. One
 // that covers a time ends early, with what it has, when ctx does.
-func profile(ctx context.Context, q url.Values) ([]byte, error) {
+func take(ctx context.Context, q url.Values) ([]byte, error) {
 	length := 10 * time.Second
 	if text := q.Get("seconds"); text != "" {
 		n, err := strconv.ParseFloat(text, 64)
@@ -70,16 +72,47 @@ func cpuProfile(ctx context.Context, length time.Duration) ([]byte, error) {
 
 var contending sync.Mutex
 
-// contention counts waits for a while; the runtime does not otherwise.
+// contention counts waits for a while; the runtime does not otherwise. It never forgets
+// what it has counted, so what was there before is taken off.
 func contention(ctx context.Context, name string, length time.Duration, rate func(int)) ([]byte, error) {
 	if !contending.TryLock() {
 		return nil, errors.New("such a profile of this process is being taken already")
 	}
 	defer contending.Unlock()
+	before, err := lookup(name, 0)
+	if err != nil {
+		return nil, err
+	}
 	rate(1)
-	defer rate(0)
 	sleep(ctx, length)
-	return lookup(name, 0)
+	rate(0)
+	after, err := lookup(name, 0)
+	if err != nil {
+		return nil, err
+	}
+	return less(after, before)
+}
+
+// less takes the values of one profile off those of a later one.
+func less(after, before []byte) ([]byte, error) {
+	late, err := profile.ParseData(after)
+	if err != nil {
+		return nil, fmt.Errorf("reading a profile: %w", err)
+	}
+	early, err := profile.ParseData(before)
+	if err != nil {
+		return nil, fmt.Errorf("reading a profile: %w", err)
+	}
+	early.Scale(-1)
+	both, err := profile.Merge([]*profile.Profile{late, early})
+	if err != nil {
+		return nil, fmt.Errorf("comparing profiles: %w", err)
+	}
+	var out bytes.Buffer
+	if err := both.Write(&out); err != nil {
+		return nil, fmt.Errorf("writing the difference: %w", err)
+	}
+	return out.Bytes(), nil
 }
 
 func sleep(ctx context.Context, d time.Duration) {

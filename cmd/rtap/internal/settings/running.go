@@ -111,7 +111,7 @@ type followers struct {
 	name            string // what they are called when none is there
 	match           func(*rtapv1.ServiceStatus) bool
 	revision, error string
-	describe        func(attributes map[string]string) string
+	describe        func(*rtapv1.ServiceStatus) string
 }
 
 func followersOf(key, process string) followers {
@@ -121,7 +121,9 @@ func followersOf(key, process string) followers {
 			match: func(s *rtapv1.ServiceStatus) bool {
 				return process == "" || s.GetService() == process || s.GetInstance() == process
 			},
-			describe: func(a map[string]string) string { return "log level " + a[bus.AttributeLogLevel] },
+			describe: func(s *rtapv1.ServiceStatus) string {
+				return s.GetService() + ", log level " + s.GetAttributes()[bus.AttributeLogLevel]
+			},
 		}
 		if process != "" {
 			f.name += " " + process
@@ -131,7 +133,8 @@ func followersOf(key, process string) followers {
 	return followers{
 		name: "rtap-stt", revision: bus.AttributeSettingsRevision, error: bus.AttributeSettingsError,
 		match: func(s *rtapv1.ServiceStatus) bool { return s.GetService() == "stt" },
-		describe: func(a map[string]string) string {
+		describe: func(s *rtapv1.ServiceStatus) string {
+			a := s.GetAttributes()
 			return fmt.Sprintf("model %s (%s, %s), %s threads", a["model"], a["engine"], a["dtype"], a["threads"])
 		},
 	}
@@ -196,7 +199,7 @@ func (c change) follow(ctx context.Context, revision uint64) error {
 			return &refusedError{refused}
 		case len(there) > 0 && len(waiting) == 0:
 			for _, s := range there {
-				fmt.Fprintf(c.env.Stdout, "%s: %s\n", s.GetInstance(), c.who.describe(s.GetAttributes()))
+				fmt.Fprintf(c.env.Stdout, "%s: %s\n", s.GetInstance(), c.who.describe(s))
 			}
 			return nil
 		case ctx.Err() != nil:

@@ -36,7 +36,7 @@ func TestFollowersOfTheLogLevel(t *testing.T) {
 	if waiting, refused := f.pending([]*rtapv1.ServiceStatus{vad}, 7); len(waiting)+len(refused) > 0 {
 		t.Errorf("waiting %q, refused %q", waiting, refused)
 	}
-	if got := f.describe(vad.GetAttributes()); got != "log level DEBUG" {
+	if got := f.describe(vad); got != "vad, log level DEBUG" {
 		t.Errorf("got %q", got)
 	}
 }
