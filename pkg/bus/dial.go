@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,37 @@ func Dial(cfg config.NATS, name string) (*nats.Conn, error) {
 		return nil, fmt.Errorf("connecting to %s: %w", cfg.URL, err)
 	}
 	return conn, nil
+}
+
+// Attributes of a process's status that say which server it is on.
+const (
+	AttributeServer = "nats_server" // as ServerOf has it; the last one when there is no connection
+	AttributeURL    = "nats_url"    // as it is configured, without secrets
+)
+
+// ServerOf names what conn is connected to, the same for all who are on that server or on
+// another one of its cluster.
+func ServerOf(conn *nats.Conn) string {
+	if cluster := conn.ConnectedClusterName(); cluster != "" {
+		return cluster
+	}
+	return conn.ConnectedServerId()
+}
+
+// WithoutSecrets is a list of URLs without users, passwords and tokens.
+func WithoutSecrets(list string) string {
+	urls := strings.Split(list, ",")
+	for i, one := range urls {
+		one = strings.TrimSpace(one)
+		if at := strings.LastIndex(one, "@"); at >= 0 {
+			scheme, _, ok := strings.Cut(one, "://")
+			if one = one[at+1:]; ok {
+				one = scheme + "://" + one
+			}
+		}
+		urls[i] = one
+	}
+	return strings.Join(urls, ",")
 }
 
 // access are the options by which a server knows who connects.

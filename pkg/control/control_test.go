@@ -97,7 +97,7 @@ func only(t *testing.T, conn *nats.Conn) control.Target {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		found := control.Find(t.Context(), conn, 200*time.Millisecond)
+		found := control.Find(t.Context(), conn, "", 200*time.Millisecond)
 		if len(found) == 1 && found[0].GetInstance() == instance {
 			return found[0]
 		}
@@ -178,7 +178,7 @@ func TestNobodyThere(t *testing.T) {
 	raw := l.(interface{ SetUnlinkOnClose(bool) })
 	raw.SetUnlinkOnClose(false) // as after kill -9
 	_ = l.Close()
-	if found := control.Find(t.Context(), conn, 50*time.Millisecond); len(found) != 0 {
+	if found := control.Find(t.Context(), conn, "", 50*time.Millisecond); len(found) != 0 {
 		t.Errorf("found %v", found)
 	}
 	if _, err := os.Stat(stale); err == nil {
@@ -244,6 +244,34 @@ func TestHandlerFollowsTheLevel(t *testing.T) {
 	for name, got := range map[string]string{"out": out.String(), "recent": string(recent.Tail(0))} {
 		if strings.Contains(got, "hidden") || !strings.Contains(got, "shown") || !strings.Contains(got, "mic") || strings.Count(got, "\n") != 1 {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestPipelinesSideBySide: of two on one host, each command sees its own.
+func TestPipelinesSideBySide(t *testing.T) {
+	runtimeDir(t)
+	conn := testkit.Bus(t, nil).Conn()
+	p := process(t, nil, true)
+	for name, tt := range map[string]struct {
+		server, url string // of the process
+		conn        *nats.Conn
+		asked       string
+		want        int
+	}{
+		"on our server":           {bus.ServerOf(conn), "nats://a", conn, "nats://127.0.0.1", 1},
+		"on another":              {"NOTHER", "nats://a", conn, "nats://b", 0},
+		"hanging since a restart": {"NOTHER", "nats://a", conn, "nats://a", 1},
+		"never connected":         {"", "nats://a", conn, "nats://b", 1},
+		"no NATS, ours":           {"NOTHER", "nats://a", nil, "nats://user:secret@a", 1},
+		"no NATS, nobody is ours": {"NOTHER", "nats://a", nil, "nats://b", 1},
+	} {
+		status := &rtapv1.ServiceStatus{Service: "vad", Instance: instance, Attributes: map[string]string{
+			bus.AttributeServer: tt.server, bus.AttributeURL: tt.url,
+		}}
+		p.Status = func() *rtapv1.ServiceStatus { return status }
+		if found := control.Find(t.Context(), tt.conn, tt.asked, 100*time.Millisecond); len(found) != tt.want {
+			t.Errorf("%s: found %v", name, found)
 		}
 	}
 }

@@ -32,8 +32,11 @@ type Target struct {
 }
 
 // Find returns the processes that answer on sockets here or, when conn is not nil, over
-// NATS within wait; in the order of the pipeline. Nobody knows whether these are all.
-func Find(ctx context.Context, conn *nats.Conn, wait time.Duration) []Target {
+// NATS within wait; in the order of the pipeline. Nobody knows whether these are all. Of
+// those that answer only on sockets it leaves out what belongs to another server: with a
+// connection those that were on another one and are not set to url, without it, where some
+// are set to url, those that are not.
+func Find(ctx context.Context, conn *nats.Conn, url string, wait time.Duration) []Target {
 	found := map[string]Target{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -72,10 +75,29 @@ func Find(ctx context.Context, conn *nats.Conn, wait time.Duration) []Target {
 	for _, t := range found {
 		out = append(out, t)
 	}
+	out = ours(out, conn, url)
 	slices.SortFunc(out, func(a, b Target) int {
 		return cmp.Or(cmp.Compare(rank(a.GetService()), rank(b.GetService())), cmp.Compare(a.GetInstance(), b.GetInstance()))
 	})
 	return out
+}
+
+// ours leaves out the processes of other pipelines on this host. A server has another name
+// after each start, so who is set to its address counts as well.
+func ours(all []Target, conn *nats.Conn, url string) []Target {
+	url = bus.WithoutSecrets(url)
+	elsewhere := func(t Target) bool { return t.GetAttributes()[bus.AttributeURL] != url }
+	if conn != nil {
+		here := bus.ServerOf(conn)
+		return slices.DeleteFunc(all, func(t Target) bool {
+			there := t.GetAttributes()[bus.AttributeServer]
+			return t.conn == nil && there != "" && there != here && elsewhere(t)
+		})
+	}
+	if slices.ContainsFunc(all, func(t Target) bool { return !elsewhere(t) }) {
+		all = slices.DeleteFunc(all, elsewhere)
+	}
+	return all
 }
 
 // rank is the place of a service in the pipeline.

@@ -143,12 +143,12 @@ func TestProcessAnswersBothWays(t *testing.T) {
 	}
 	start(t, cfg.NATS.URL, file)
 	await(t, b, "there", func(*rtapv1.ServiceStatus) bool { return true })
-	near := control.Find(t.Context(), nil, time.Second)
+	near := control.Find(t.Context(), nil, "", time.Second)
 	if len(near) != 1 || near[0].GetService() != "vad" {
 		t.Fatalf("over the socket: %v", near)
 	}
 	t.Setenv("RTAP_RUNTIME_DIR", t.TempDir()) // as from another container
-	far := control.Find(t.Context(), b.Conn(), time.Second)
+	far := control.Find(t.Context(), b.Conn(), "", time.Second)
 	if len(far) != 1 || far[0].Local {
 		t.Fatalf("over NATS: %v", far)
 	}

@@ -189,8 +189,12 @@ func (r *Runtime) endpoint(ctx context.Context, address, key string) (lifecycle.
 func (r *Runtime) watchBus(ctx context.Context) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	r.Health.SetAttribute(bus.AttributeURL, bus.WithoutSecrets(r.Config.NATS.URL))
 	for {
 		r.Health.SetProblem("nats", r.Bus.Problem())
+		if conn := r.Bus.Conn(); conn.IsConnected() {
+			r.Health.SetAttribute(bus.AttributeServer, bus.ServerOf(conn))
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

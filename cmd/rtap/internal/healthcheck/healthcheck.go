@@ -47,7 +47,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
-	c := check{env: env, live: *live, here: control.Find(ctx, nil, *timeout)}
+	c := check{env: env, live: *live, here: control.Find(ctx, nil, "", *timeout)}
 	var errs []error
 	if slices.Contains(names, server) {
 		cfg, err := f.Load(env.Environ)

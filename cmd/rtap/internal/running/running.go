@@ -54,7 +54,7 @@ type Pipeline struct {
 func Find(ctx context.Context, cfg config.NATS, command string) *Pipeline {
 	p := &Pipeline{}
 	p.Conn, p.Problem = bus.Dial(cfg, "rtap-"+command)
-	p.Targets = control.Find(ctx, p.Conn, AskFor)
+	p.Targets = control.Find(ctx, p.Conn, cfg.URL, AskFor)
 	return p
 }
 
