@@ -13,6 +13,7 @@ import (
 	"github.com/rtap/rtap/cmd/rtap/internal/models"
 	"github.com/rtap/rtap/cmd/rtap/internal/profile"
 	"github.com/rtap/rtap/cmd/rtap/internal/settings"
+	"github.com/rtap/rtap/cmd/rtap/internal/top"
 	"github.com/rtap/rtap/cmd/rtap/internal/up"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
 	"github.com/rtap/rtap/pkg/lifecycle"
@@ -35,6 +36,7 @@ var commands = []command.Command{
 	{Name: up.ServerCommand, Run: up.Serve, Hidden: true},
 	{Name: "tail", Run: view.Tail},
 	{Name: "tap", Run: view.Tap},
+	{Name: "top", Run: top.Run},
 	{Name: "doctor", Run: doctor.Run},
 	{Name: "profile", Run: profile.Run, Values: profile.Kinds},
 	{Name: "healthcheck", Run: healthcheck.Run, Values: healthcheck.Names},

@@ -3,14 +3,11 @@ package top
 import (
 	"cmp"
 	"context"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/procfs"
 	"github.com/rtap/rtap/cmd/rtap/internal/running"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/control"
@@ -54,7 +51,7 @@ func take(ctx context.Context, cfg config.NATS) sample {
 		}
 	}
 	s.ask(ctx, p.Targets)
-	s.processes = append(s.processes, beside(p.Targets)...)
+	s.processes = append(s.processes, beside(p.Targets, listener(cfg.URL))...)
 	return s
 }
 
@@ -102,43 +99,4 @@ func (s *sample) ask(ctx context.Context, targets []control.Target) {
 		})
 	}
 	wg.Wait()
-}
-
-// beside finds what RTAP runs on this host that is none of its services: `rtap up` and
-// NATS servers. In containers there is nothing to see of other containers.
-func beside(targets []control.Target) []process {
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		return nil
-	}
-	all, err := fs.AllProcs()
-	if err != nil {
-		return nil
-	}
-	var out []process
-	for _, p := range all {
-		comm, err := p.Comm()
-		if err != nil || comm != "rtap" && comm != "nats-server" || p.PID == os.Getpid() {
-			continue
-		}
-		name := comm
-		if args, err := p.CmdLine(); comm == "rtap" && err == nil {
-			if name = ""; len(args) > 1 && (args[1] == "up" || args[1] == "nats-server") {
-				name = args[1]
-			}
-		}
-		st, err := p.Stat()
-		if name == "" || err != nil || !related(p.PID, st.PPID, targets, name) {
-			continue
-		}
-		x := process{cpuSeconds: st.CPUTime(), Process: Process{
-			Service: name, Instance: "process " + strings.TrimSpace(itoa(p.PID)), Ready: true, Reasons: []string{}, MemoryBytes: uint64(st.ResidentMemory()),
-		}}
-		if began, err := st.StartTime(); err == nil {
-			x.UptimeSeconds = float64(time.Now().UnixMilli())/1000 - began
-		}
-		out = append(out, x)
-	}
-	slices.SortFunc(out, func(a, b process) int { return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Instance, b.Instance)) })
-	return out
 }
