@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/backup"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench"
 	"github.com/rtap/rtap/cmd/rtap/internal/command"
 	"github.com/rtap/rtap/cmd/rtap/internal/devices"
@@ -43,5 +44,7 @@ var commands = []command.Command{
 	{Name: "devices", Run: devices.Run},
 	{Name: "config", Run: settings.Run, Values: settings.Values},
 	{Name: "models", Run: models.Run, Values: models.Values},
+	{Name: "backup", Run: backup.Run},
+	{Name: "restore", Run: backup.Restore},
 	{Name: "bench", Run: bench.Run},
 }

@@ -116,5 +116,8 @@ func (b *Bus) LogID(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the transcript log's id: %w", err)
 	}
-	return s.CachedInfo().Config.Metadata[logIDKey], nil
+	return LogIDOf(s.CachedInfo().Config), nil
 }
+
+// LogIDOf returns the id in the configuration of RTAP_TRANSCRIPTS.
+func LogIDOf(cfg jetstream.StreamConfig) string { return cfg.Metadata[logIDKey] }

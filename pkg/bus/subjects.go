@@ -94,6 +94,11 @@ func Interim(stream string) string { return prefix + "transcript." + stream + ".
 // Final is a stream's transcript log.
 func Final(stream string) string { return prefix + "transcript." + stream + ".final" }
 
+// IsFinal says whether a subject is that of a transcript log.
+func IsFinal(subject string) bool {
+	return strings.HasPrefix(subject, prefix+"transcript.") && strings.HasSuffix(subject, ".final")
+}
+
 // Vad is where a stream's events of a kind (started, stopped, level) go.
 func Vad(stream, kind string) string { return prefix + "vad." + stream + "." + kind }
 
