@@ -9,6 +9,7 @@ import (
 	"github.com/rtap/rtap/cmd/rtap/internal/bench"
 	"github.com/rtap/rtap/cmd/rtap/internal/command"
 	"github.com/rtap/rtap/cmd/rtap/internal/devices"
+	"github.com/rtap/rtap/cmd/rtap/internal/diagnostics"
 	"github.com/rtap/rtap/cmd/rtap/internal/doctor"
 	"github.com/rtap/rtap/cmd/rtap/internal/healthcheck"
 	"github.com/rtap/rtap/cmd/rtap/internal/models"
@@ -39,6 +40,7 @@ var commands = []command.Command{
 	{Name: "tap", Run: view.Tap},
 	{Name: "top", Run: top.Run},
 	{Name: "doctor", Run: doctor.Run},
+	{Name: "diagnostics", Run: diagnostics.Run},
 	{Name: "profile", Run: profile.Run, Values: profile.Kinds},
 	{Name: "healthcheck", Run: healthcheck.Run, Values: healthcheck.Names},
 	{Name: "devices", Run: devices.Run},

@@ -3,7 +3,6 @@ package bus
 import (
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,7 +19,7 @@ func Dial(cfg config.NATS, name string) (*nats.Conn, error) {
 	}
 	conn, err := nats.Connect(cfg.URL, append(opts, access...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", cfg.URL, err)
+		return nil, fmt.Errorf("connecting to %s: %w", config.WithoutSecrets(cfg.URL), err)
 	}
 	return conn, nil
 }
@@ -38,22 +37,6 @@ func ServerOf(conn *nats.Conn) string {
 		return cluster
 	}
 	return conn.ConnectedServerId()
-}
-
-// WithoutSecrets is a list of URLs without users, passwords and tokens.
-func WithoutSecrets(list string) string {
-	urls := strings.Split(list, ",")
-	for i, one := range urls {
-		one = strings.TrimSpace(one)
-		if at := strings.LastIndex(one, "@"); at >= 0 {
-			scheme, _, ok := strings.Cut(one, "://")
-			if one = one[at+1:]; ok {
-				one = scheme + "://" + one
-			}
-		}
-		urls[i] = one
-	}
-	return strings.Join(urls, ",")
 }
 
 // access are the options by which a server knows who connects.

@@ -26,7 +26,7 @@ type Config struct {
 
 // NATS says how to reach the bus, and how `rtap up` runs its own server.
 type NATS struct {
-	URL           string        `yaml:"url" rule:"required"`
+	URL           string        `yaml:"url" rule:"required" secret:"within"`
 	Credentials   string        `yaml:"credentials"`
 	User          string        `yaml:"user"`
 	Password      string        `yaml:"password" secret:"true"`

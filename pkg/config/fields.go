@@ -230,10 +230,40 @@ func (l *Loaded) Settings() []Setting {
 	var out []Setting
 	for _, f := range l.fields() {
 		value := f.text()
-		if f.secret() && value != "" {
+		switch {
+		case f.tag.Get("secret") == "within":
+			value = WithoutSecrets(value)
+		case f.secret() && value != "":
 			value = "(hidden)"
 		}
 		out = append(out, Setting{f.key, value, l.Origin(f.key)})
+	}
+	return out
+}
+
+// WithoutSecrets is a list of URLs without users, passwords and tokens.
+func WithoutSecrets(list string) string {
+	urls := strings.Split(list, ",")
+	for i, one := range urls {
+		one = strings.TrimSpace(one)
+		if at := strings.LastIndex(one, "@"); at >= 0 {
+			scheme, _, ok := strings.Cut(one, "://")
+			if one = one[at+1:]; ok {
+				one = scheme + "://" + one
+			}
+		}
+		urls[i] = one
+	}
+	return strings.Join(urls, ",")
+}
+
+// Secrets returns the values that nobody else may read.
+func (l *Loaded) Secrets() []string {
+	var out []string
+	for _, f := range l.fields() {
+		if value := f.text(); f.secret() && value != "" {
+			out = append(out, value)
+		}
 	}
 	return out
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
@@ -85,7 +86,7 @@ func Find(ctx context.Context, conn *nats.Conn, url string, wait time.Duration) 
 // ours leaves out the processes of other pipelines on this host. A server has another name
 // after each start, so who is set to its address counts as well.
 func ours(all []Target, conn *nats.Conn, url string) []Target {
-	url = bus.WithoutSecrets(url)
+	url = config.WithoutSecrets(url)
 	elsewhere := func(t Target) bool { return t.GetAttributes()[bus.AttributeURL] != url }
 	if conn != nil {
 		here := bus.ServerOf(conn)

@@ -189,7 +189,7 @@ func (r *Runtime) endpoint(ctx context.Context, address, key string) (lifecycle.
 func (r *Runtime) watchBus(ctx context.Context) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	r.Health.SetAttribute(bus.AttributeURL, bus.WithoutSecrets(r.Config.NATS.URL))
+	r.Health.SetAttribute(bus.AttributeURL, config.WithoutSecrets(r.Config.NATS.URL))
 	for {
 		r.Health.SetProblem("nats", r.Bus.Problem())
 		if conn := r.Bus.Conn(); conn.IsConnected() {

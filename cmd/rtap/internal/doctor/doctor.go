@@ -66,7 +66,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	show := func(f Finding) {
 		all = append(all, f)
 		if !*asJSON {
-			f.print(env.Stdout)
+			f.Print(env.Stdout)
 		}
 	}
 	Examine(ctx, s.Checks(), show)

@@ -28,7 +28,8 @@ type Finding struct {
 	Advice string `json:"advice"`
 }
 
-func (f Finding) print(w io.Writer) {
+// Print writes the finding as a line, and its advice as another one.
+func (f Finding) Print(w io.Writer) {
 	fmt.Fprintf(w, "%-4s  %-16s %s\n", f.Status, f.Name, f.Detail)
 	if f.Advice != "" {
 		fmt.Fprintf(w, "      %-16s → %s\n", "", f.Advice)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -40,8 +41,11 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	if err != nil {
 		return err
 	}
-	if *once || *asJSON {
-		return look(ctx, env, cfg.NATS, *asJSON)
+	switch {
+	case *asJSON:
+		return look(ctx, env.Stdout, cfg.NATS)
+	case *once:
+		return Once(ctx, cfg.NATS, env.Stdout)
 	}
 	out, ok := env.Stdout.(*os.File)
 	if st, err := statOf(out); !ok || err != nil || st.Mode()&os.ModeCharDevice == 0 {
@@ -62,24 +66,43 @@ func statOf(f *os.File) (os.FileInfo, error) {
 	return f.Stat()
 }
 
-// look prints one report, over two samples.
-func look(ctx context.Context, env lifecycle.Env, cfg config.NATS, asJSON bool) error {
+// look prints one report as JSON.
+func look(ctx context.Context, w io.Writer, cfg config.NATS) error {
+	r, err := twice(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return r.nothing()
+}
+
+// Once writes one report as text.
+func Once(ctx context.Context, cfg config.NATS, w io.Writer) error {
+	r, err := twice(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	r.render(w)
+	return r.nothing()
+}
+
+// twice makes a report of two samples.
+func twice(ctx context.Context, cfg config.NATS) (Report, error) {
 	first := take(ctx, cfg)
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return Report{}, ctx.Err()
 	case <-time.After(between):
 	}
-	r := report(first, take(ctx, cfg), false)
-	if asJSON {
-		enc := json.NewEncoder(env.Stdout)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(r); err != nil {
-			return fmt.Errorf("writing: %w", err)
-		}
-	} else {
-		r.render(env.Stdout)
-	}
+	return report(first, take(ctx, cfg), false), nil
+}
+
+// nothing is the error of a report on nothing.
+func (r Report) nothing() error {
 	if len(r.Processes) == 0 && r.Server.Version == "" {
 		return fmt.Errorf("nothing answers: neither a process of RTAP on this host nor the NATS server (%s)", r.Server.Problem)
 	}
