@@ -17,6 +17,7 @@ import (
 	"github.com/rtap/rtap/cmd/rtap/internal/settings"
 	"github.com/rtap/rtap/cmd/rtap/internal/top"
 	"github.com/rtap/rtap/cmd/rtap/internal/up"
+	"github.com/rtap/rtap/cmd/rtap/internal/verify"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
 	"github.com/rtap/rtap/pkg/lifecycle"
 )
@@ -40,6 +41,7 @@ var commands = []command.Command{
 	{Name: "tap", Run: view.Tap},
 	{Name: "top", Run: top.Run},
 	{Name: "doctor", Run: doctor.Run},
+	{Name: "verify", Run: verify.Run},
 	{Name: "diagnostics", Run: diagnostics.Run},
 	{Name: "profile", Run: profile.Run, Values: profile.Kinds},
 	{Name: "healthcheck", Run: healthcheck.Run, Values: healthcheck.Names},
