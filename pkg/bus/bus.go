@@ -133,6 +133,9 @@ func (b *Bus) Run(ctx context.Context) error {
 	for {
 		again := b.Reconnected()
 		if b.conn.IsConnected() {
+			if err := tooOld(b.conn, b.cfg.NATS); err != nil {
+				return err
+			}
 			if !Retry(ctx, b.log, "setting up the bus", func() error { return b.Setup(ctx) }) {
 				return ctx.Err()
 			}

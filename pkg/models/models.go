@@ -129,6 +129,9 @@ func Load() (*Catalogue, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("reading the models of this machine: %w: let this user read the folder (`chmod -R a+rX %s`), or set RTAP_MODELS_DIR to another", err, dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the models of this machine: %w", err)
 	}

@@ -108,7 +108,7 @@ func examination(ctx context.Context, s *site, w io.Writer) error {
 	}
 	d := &doctor.Site{
 		Environ: s.env.Environ, Version: s.env.Version, Host: machine.This, Flags: s.options.Flags,
-		Programs: filepath.Dir(exe), DataDir: s.dataDir,
+		Programs: filepath.Dir(exe), DataDir: s.dataDir, BackupDir: "backups",
 	}
 	if s.options.URL != "" {
 		d.Flags.Set = append(slices.Clone(d.Flags.Set), "nats.url="+s.options.URL)

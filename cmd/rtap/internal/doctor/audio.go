@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/rtap/rtap/pkg/bus"
 )
 
 // Device is one line of `rtap-capture devices --json`.
@@ -32,6 +34,9 @@ type Audio struct {
 	Nodes   Nodes
 	Backend string // audio.backend
 	Server  string // the socket of PulseAudio or PipeWire that answers
+	// Elsewhere is the capture process on another host or in another container that is
+	// ready; "" where there is none.
+	Elsewhere string
 }
 
 // Nodes are the facts about /dev/snd.
@@ -52,7 +57,29 @@ func (s *Site) audio(ctx context.Context) []Finding {
 	a.Err = err
 	a.Nodes = nodes(filepath.Join(s.Host.Root, "dev/snd"))
 	a.Server = s.soundServer(ctx)
+	if !local(s.Config.NATS.URL) {
+		a.Elsewhere = s.capture(ctx)
+	}
 	return a.Findings()
+}
+
+// capture asks over the bus for a capture process that is ready.
+func (s *Site) capture(ctx context.Context) string {
+	conn, err := bus.Dial(s.Config.NATS, "rtap-doctor")
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	seen, err := bus.AskStatuses(ctx, conn, 400*time.Millisecond)
+	if err != nil {
+		return ""
+	}
+	for _, one := range seen {
+		if one.GetService() == "capture" && one.GetReady() {
+			return one.GetInstance()
+		}
+	}
+	return ""
 }
 
 // wanted lists the devices that sources will look for.
@@ -131,6 +158,9 @@ func (s *Site) soundServer(ctx context.Context) string {
 
 // Findings judges the facts.
 func (a Audio) Findings() []Finding {
+	if a.Elsewhere != "" {
+		return []Finding{{"audio device", OK, "capture runs as " + a.Elsewhere + " and is ready; what is here does not count", ""}}
+	}
 	return append(a.devices(), a.access(), a.server())
 }
 

@@ -58,6 +58,10 @@ func TestAudio(t *testing.T) {
 			doctor.Audio{Wanted: []string{"default"}, Nodes: doctor.Nodes{Shut: []string{"/dev/snd/x"}, InGroup: true}},
 			[]want{{"audio device", doctor.Warn, "no device", "RTAP_AUDIO_MOCK"}, {"audio access", doctor.Warn, "/dev/snd/x", "ls -l /dev/snd"}, noServer},
 		},
+		"another container's": {
+			doctor.Audio{Wanted: []string{"default"}, Nodes: doctor.Nodes{Absent: true}, Elsewhere: "capture-1"},
+			[]want{{"audio device", doctor.OK, "capture-1", ""}},
+		},
 		"no source wants one": {
 			doctor.Audio{Nodes: doctor.Nodes{Absent: true}},
 			[]want{{"audio device", doctor.OK, "no source needs one", ""}, {"audio access", doctor.Info, "no /dev/snd", ""}, noServer},

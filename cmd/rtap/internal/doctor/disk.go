@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/rtap/rtap/pkg/machine"
@@ -33,6 +34,9 @@ const (
 )
 
 func (s *Site) disk(ctx context.Context) []Finding {
+	if _, err := os.Stat(s.DataDir); errors.Is(err, fs.ErrNotExist) && !local(s.Config.NATS.URL) {
+		return []Finding{{"disk", Info, "the data is kept by the NATS server, which runs elsewhere; `rtap doctor` there looks at its disk", ""}}
+	}
 	d := Disk{Dir: s.DataDir, LimitMB: s.Config.NATS.Embedded.MaxStorageMB, StreamsMB: s.Config.Streams.ReservedMB()}
 	d.Free, d.Err = machine.FreeDisk(s.DataDir)
 	d.Used = size(ctx, s.DataDir)
@@ -121,6 +125,9 @@ func (d Disk) space() []Finding {
 
 func (d Disk) speed() []Finding {
 	const name = "fsync"
+	if errors.Is(d.WriteErr, syscall.ENOSPC) {
+		return []Finding{{name, Fail, d.WriteErr.Error(), "free some space, then restart the NATS server: after a full disk it accepts nothing until then"}}
+	}
 	if d.WriteErr != nil {
 		return []Finding{{name, Fail, d.WriteErr.Error(), "give this user the right to write there, or choose another --data-dir"}}
 	}

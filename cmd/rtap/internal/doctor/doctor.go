@@ -29,9 +29,10 @@ type Site struct {
 	Flags   service.Flags
 	Environ []string
 	Version string
-	// Programs is the folder of RTAP's programs, DataDir that of `rtap up`.
-	Programs, DataDir string
-	Host              machine.Host
+	// Programs is the folder of RTAP's programs, DataDir that of `rtap up`, BackupDir that
+	// of `rtap backup`.
+	Programs, DataDir, BackupDir string
+	Host                         machine.Host
 }
 
 // variable returns an environment variable; "" where it is not set.
@@ -52,7 +53,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	s := &Site{Environ: env.Environ, Version: env.Version, Host: machine.This}
 	s.Flags.Register(fs)
 	asJSON := fs.Bool("json", false, "print an array of {name, status, detail, advice}")
-	fs.StringVar(&s.DataDir, "data-dir", "data", "`folder` of the data of `rtap up`")
+	fs.StringVar(&s.DataDir, "data-dir", "data", "`folder` of the data of rtap up")
+	fs.StringVar(&s.BackupDir, "backups", "backups", "`folder` of the backups, looked at where there is one")
 	if err := arguments.None(fs, env.Args); err != nil {
 		return err
 	}
@@ -96,6 +98,7 @@ func (s *Site) Checks() []Check {
 		{"nats", 10 * time.Second, s.nats},
 		{"disk", 10 * time.Second, s.disk},
 		{"logs", 0, s.logs},
+		{"backups", time.Minute, s.backups}, // the sum of a large one takes its time
 		{"clock", 0, s.clock},
 		{"open files", 0, s.openFiles},
 	}

@@ -204,10 +204,16 @@ func (m Model) name() string {
 func (s *Site) modelFolder() []Finding {
 	dir, err := models.Dir()
 	if err == nil {
-		_, err = os.ReadDir(dir)
+		var entries []os.DirEntry
+		if entries, err = os.ReadDir(dir); err == nil && len(entries) == 0 {
+			err = ErrEmpty
+		}
 	}
 	return JudgeModelFolder(dir, err)
 }
+
+// ErrEmpty: the folder of models holds nothing.
+var ErrEmpty = errors.New("it is empty")
 
 // JudgeModelFolder says what came of reading the folder.
 func JudgeModelFolder(dir string, err error) []Finding {
@@ -215,6 +221,8 @@ func JudgeModelFolder(dir string, err error) []Finding {
 	switch {
 	case err == nil:
 		return []Finding{{name, OK, dir, ""}}
+	case errors.Is(err, ErrEmpty):
+		return []Finding{{name, Fail, dir + " is empty", "`make deps` brings the models that RTAP needs, `rtap models pull NAME` others; set RTAP_MODELS_DIR, or mount the right volume, if they are elsewhere"}}
 	case errors.Is(err, fs.ErrNotExist):
 		return []Finding{{name, Warn, dir + " does not exist", "`make deps` and `rtap models pull` fill it; set RTAP_MODELS_DIR if models are elsewhere"}}
 	case errors.Is(err, fs.ErrPermission):

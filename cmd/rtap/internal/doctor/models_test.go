@@ -41,6 +41,7 @@ func TestModel(t *testing.T) {
 
 func TestModelFolder(t *testing.T) {
 	expect(t, doctor.JudgeModelFolder("/m", nil), want{"model folder", doctor.OK, "/m", ""})
+	expect(t, doctor.JudgeModelFolder("/m", doctor.ErrEmpty), want{"model folder", doctor.Fail, "/m is empty", "make deps"})
 	expect(t, doctor.JudgeModelFolder("/m", fs.ErrNotExist), want{"model folder", doctor.Warn, "does not exist", "RTAP_MODELS_DIR"})
 	expect(t, doctor.JudgeModelFolder("/m", fs.ErrPermission), want{"model folder", doctor.Fail, "cannot be read", "chmod -R a+rX /m"})
 	expect(t, doctor.JudgeModelFolder("", errors.New("no third_party")), want{"model folder", doctor.Fail, "no third_party", "RTAP_MODELS_DIR"})

@@ -14,6 +14,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/machine"
+	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Bus are the facts about the NATS server at nats.url.
@@ -25,15 +28,12 @@ type Bus struct {
 	Cluster  string // "" for a single server
 	Servers  int    // that the client knows of
 	Replicas int    // nats.replicas
-	// JetStream says why it cannot be used.
-	JetStream           error
+	// JetStream says why it cannot be used, Write why it stores nothing.
+	JetStream, Write    error
 	Limit, Stored, Free int64 // bytes: of this account on disk (-1: none), and of the volume
 	Present, Missing    []string
 	Differ              []string // streams with other replicas than configured
 }
-
-// least is the oldest server without known holes.
-const least = "2.14.3"
 
 func (s *Site) nats(ctx context.Context) []Finding {
 	cfg := s.Config.NATS
@@ -97,11 +97,29 @@ func (b *Bus) jetStream(ctx context.Context, conn *nats.Conn) {
 			return
 		default:
 			b.Present = append(b.Present, name)
+			if name == bus.StreamEvents {
+				b.Write = b.store(ctx, js)
+			}
 			if have := stream.CachedInfo().Config.Replicas; have != b.Replicas {
 				b.Differ = append(b.Differ, fmt.Sprintf("%s (%d)", name, have))
 			}
 		}
 	}
+}
+
+// store writes an event: a server whose disk is full, or was, answers everything but this.
+func (b *Bus) store(ctx context.Context, js jetstream.JetStream) error {
+	host, _ := os.Hostname()
+	data, err := wire.MarshalJSON(&rtapv1.ServiceEvent{
+		Type: "Event", At: timestamppb.Now(), Service: "rtap", Instance: host, Kind: "doctor",
+		Severity: rtapv1.ServiceEvent_SEVERITY_DEBUG, Message: "rtap doctor tries whether events are stored",
+	})
+	if err != nil {
+		return err
+	}
+	msg := &nats.Msg{Subject: bus.Event("rtap", "doctor"), Data: data, Header: nats.Header{wire.ContentTypeHeader: {wire.JSON}}}
+	_, err = js.PublishMsg(ctx, msg)
+	return err
 }
 
 // Findings judges the facts.
@@ -123,6 +141,10 @@ func (b Bus) Findings() []Finding {
 	case b.JetStream != nil:
 		return append(out, Finding{"jetstream", Fail, b.JetStream.Error(), "look at the server's log and at what this user may do"})
 	}
+	if b.Write != nil {
+		out = append(out, Finding{"jetstream", Fail, "it stores nothing: " + b.Write.Error(),
+			"free space on the server's disk or raise its limits (max_file_store, nats.embedded.max_storage_mb), then restart the server: after a full disk it accepts nothing until then"})
+	}
 	return append(out, b.storage(), b.streams())
 }
 
@@ -141,29 +163,10 @@ func (b Bus) unreachable() Finding {
 }
 
 func (b Bus) server() Finding {
-	if older(b.Version, least) {
-		return Finding{"nats", Fail, fmt.Sprintf("%s runs version %s, which has known holes", b.URL, b.Version), "update nats-server to " + least + " or later"}
+	if bus.Older(b.Version, bus.LeastServer) {
+		return Finding{"nats", Fail, fmt.Sprintf("%s runs version %s, which has known holes", b.URL, b.Version), "update nats-server to " + bus.LeastServer + " or later"}
 	}
 	return Finding{"nats", OK, fmt.Sprintf("%s answers, version %s", b.URL, b.Version), ""}
-}
-
-// older compares versions of three numbers.
-func older(version, than string) bool {
-	a, b := numbers(version), numbers(than)
-	for i := range a {
-		if a[i] != b[i] {
-			return a[i] < b[i]
-		}
-	}
-	return false
-}
-
-func numbers(version string) (out [3]int) {
-	version, _, _ = strings.Cut(strings.TrimPrefix(version, "v"), "-")
-	for i, part := range strings.SplitN(version, ".", 3) {
-		out[i], _ = strconv.Atoi(part)
-	}
-	return out
 }
 
 func (b Bus) replicas() Finding {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/cmd/rtap/internal/doctor"
+	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/testkit"
 )
 
@@ -70,6 +71,8 @@ func TestBusGathered(t *testing.T) {
 
 	b := testkit.Connect(t, s.Config)
 	expect(t, s.Check(t, "nats"), answers, js, want{"streams", doctor.OK, "all 11", ""})
+	full(t, b)
+	expect(t, s.Check(t, "nats"), answers, want{"jetstream", doctor.Fail, "it stores nothing: ", "restart the server"}, js, want{"streams", doctor.OK, "all 11", ""})
 	if err := b.JS().DeleteStream(t.Context(), "RTAP_EVENTS"); err != nil {
 		t.Fatal(err)
 	}
@@ -100,4 +103,18 @@ func TestBusGathered(t *testing.T) {
 	}
 	s.Config.NATS.URL = "nats://" + l.Addr().String()
 	expect(t, s.Check(t, "nats"), want{"nats", doctor.Info, "`rtap up` starts its own", ""})
+}
+
+// full makes the stream of events take nothing more.
+func full(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	events, err := b.JS().Stream(t.Context(), bus.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := events.CachedInfo().Config
+	cfg.Discard, cfg.MaxMsgs = jetstream.DiscardNew, 1
+	if _, err := b.JS().UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -35,7 +35,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	}
 	model, err := silero.New()
 	if err != nil {
-		return err
+		return lifecycle.Usage(err)
 	}
 	f := &follower{rt: rt, model: model, following: map[string]bool{}}
 	return rt.Run(ctx, rt.Config.HTTP.VAD, "http.vad", lifecycle.Part{
