@@ -42,7 +42,7 @@ func Parse(fs *flag.FlagSet, args []string) (others []string, err error) {
 		switch {
 		case errors.Is(err, flag.ErrHelp):
 			if found {
-				page.Print(w, fs)
+				page.Print(w, help.Flags(fs))
 			}
 			return nil, answered
 		case err != nil && found:

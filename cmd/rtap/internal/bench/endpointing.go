@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
@@ -76,18 +77,16 @@ func parseEndpointing(env lifecycle.Env) (o endpointingOptions, err error) {
 	fs.StringVar(&o.json, "json", "", "write everything to a `file` as JSON; - is standard output, in place of the table")
 	fs.DurationVar(&o.limit, "limit", time.Hour, "begin no more lines after so long")
 	fs.Uint64Var(&o.seed, "seed", 1, "of the pauses between clips")
-	if err := fs.Parse(env.Args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-		}
-		return o, lifecycle.Usage(err)
+	rest, err := arguments.Parse(fs, env.Args)
+	if err != nil {
+		return o, err
 	}
 	h, err1 := numbers(*hangovers)
 	f, err2 := numbers(*offsets)
 	p, err3 := numbers(*phases)
 	c, err4 := switches(*contexts)
-	if err := errors.Join(err1, err2, err3, err4); err != nil || fs.NArg() > 0 {
-		return o, lifecycle.Usage(fmt.Errorf("rtap bench endpointing: bad arguments %v: %w", fs.Args(), err))
+	if err := errors.Join(err1, err2, err3, err4); err != nil || len(rest) > 0 {
+		return o, lifecycle.Usage(fmt.Errorf("rtap bench endpointing: bad arguments %v: %w", rest, err))
 	}
 	for _, x := range p {
 		o.phases = append(o.phases, int(x))

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
 	"github.com/rtap/rtap/pkg/lifecycle"
@@ -69,13 +70,11 @@ func parseLive(env lifecycle.Env, name string, defaults liveOptions) (o liveOpti
 	fs.StringVar(&o.messages, "messages", "", "write what came, and what was played, to a `file`: one JSON object a line")
 	fs.BoolVar(&o.reference, "reference", defaults.reference, "also hear the clips cut at 700 ms, each utterance alone, to judge the accuracy by")
 	fs.BoolVar(&o.strict, "strict", false, "exit code 1 when a goal is missed")
-	if err := fs.Parse(env.Args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-		}
-		return o, lifecycle.Usage(err)
+	rest, err := arguments.Parse(fs, env.Args)
+	if err != nil {
+		return o, err
 	}
-	return o, lifecycle.Usage(o.settle(fs.Args()))
+	return o, lifecycle.Usage(o.settle(rest))
 }
 
 // settle checks the flags and fills in what depends on others.

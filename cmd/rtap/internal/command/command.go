@@ -74,7 +74,7 @@ func (t *tree) command(c Command, page help.Page, path []string) *cobra.Command 
 			if asksForHelp(args) {
 				env.Stderr = env.Stdout // what is asked for is no complaint
 				if len(help.Below(page.Name)) > 0 {
-					page.Print(env.Stdout, nil)
+					page.Print(env.Stdout, t.flags(cmd.Context(), c, path))
 					return nil
 				}
 			}

@@ -124,7 +124,7 @@ func TestEverythingIsThere(t *testing.T) {
 		"Resources":               {"/proc/meminfo", "MB free"},
 		"JetStream":               {"RTAP_TRANSCRIPTS: 1 messages", "KV_rtap_checkpoints: 1 messages"},
 		"Leases":                  {"mic: epoch 2, ordinal 20", "mic: 1 entries, seq 17, ordinal 19"},
-		"Recent events":           {fmt.Sprintf("event %d.", most), fmt.Sprintf("event %d.", 2*most-1)},
+		"Recent events":           {fmt.Sprintf("event %d.", most+1), fmt.Sprintf("event %d.", 2*most-1)},
 		"Given-up jobs":           {"mic/3 segment s3, 2.0 s of audio", "after 5 deliveries: it crashed"},
 		"Metrics":                 {"rtap_memory_usage_bytes"},
 		"Last log lines":          {"a line of vad", "a line of the day"},

@@ -17,12 +17,9 @@ type Flag struct {
 	Default string `json:"default"`
 }
 
-// Flags lists those of fs, which may be nil, in alphabetical order.
+// Flags lists those of fs in alphabetical order.
 func Flags(fs *flag.FlagSet) []Flag {
 	var out []Flag
-	if fs == nil {
-		return nil
-	}
 	fs.VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
 		if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {

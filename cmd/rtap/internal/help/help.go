@@ -3,7 +3,6 @@
 package help
 
 import (
-	"flag"
 	"fmt"
 	"io"
 	"slices"
@@ -95,8 +94,8 @@ func (p Page) Codes() []Exit {
 	return out
 }
 
-// Print writes the page as a manual page, with the flags of fs, which may be nil.
-func (p Page) Print(w io.Writer, fs *flag.FlagSet) {
+// Print writes the page as a manual page, with the command's flags.
+func (p Page) Print(w io.Writer, flags []Flag) {
 	section := func(name string) { fmt.Fprintf(w, "\n%s\n", name) }
 	fmt.Fprintf(w, "NAME\n  rtap %s - %s\n", p.Name, p.Summary)
 	section("SYNOPSIS")
@@ -116,7 +115,7 @@ func (p Page) Print(w io.Writer, fs *flag.FlagSet) {
 		}
 		fmt.Fprintf(w, "\n  Each explains itself: rtap %s COMMAND --help\n", p.Name)
 	}
-	if flags := Flags(fs); len(flags) > 0 {
+	if len(flags) > 0 {
 		section("FLAGS")
 		for _, f := range flags {
 			f.print(w)

@@ -109,9 +109,22 @@ server that holds finals already is left alone without --replace.`,
 
 var measuring = []Page{
 	{
-		Name: "bench", Group: Measuring, Summary: "measure this machine",
-		Synopsis: []string{"engines [FLAGS]"},
-		Examples: []Example{{"rtap bench engines", "accuracy, time and memory of every model here"}},
+		Name: "bench", Group: Measuring, Summary: "recordings with known ends of speech through the real processes: latency, accuracy, CPU, memory",
+		Synopsis: []string{"[--streams N] [--stt N] [--duration 5m] [--json FILE] [--html FILE] [--compare FILE] [FLAGS]", "endpointing|engines [FLAGS]"},
+		About: `
+Runs a pipeline of its own (or takes the one of --nats), lets it hear recordings, and measures
+from outside, as a subscriber, against the goals.`,
+		Examples: []Example{
+			{"rtap bench --duration 2m", "one stream that always talks"},
+			{"rtap bench --streams 16 --stt 2 --json now.json --compare before.json", "sixteen, and what got better or worse"},
+			{"rtap bench engines", "accuracy, time and memory of every model here"},
+		},
+		Exit: []Exit{{1, "it failed, or with --strict a goal was missed"}},
+	},
+	{
+		Name: "bench endpointing", Summary: "what closes segments, and what it costs in words",
+		Synopsis: []string{"[--hangovers LIST] [--offsets LIST] [--contexts on,off] [--clips DIR] [--json FILE] [FLAGS]"},
+		Examples: []Example{{"rtap bench endpointing --hangovers 96,160 --offsets 0.5 --contexts on", "two lines of the table"}},
 	},
 	{
 		Name: "bench engines", Summary: "word error rate, time, memory and invented text of every model here",
