@@ -56,9 +56,12 @@ type File struct {
 // ErrDamaged is returned for a file that is no whole backup.
 var ErrDamaged = errors.New("half-written or damaged")
 
+// stream stands for standard output or input in place of a file.
+const stream = "-"
+
 // writer writes an archive that gets its name only when it is whole.
 type writer struct {
-	file     *os.File
+	file     *os.File // nil for a stream, whose reader sees by the manifest that it is whole
 	gz       *gzip.Writer
 	tar      *tar.Writer
 	manifest Manifest
@@ -72,10 +75,16 @@ func create(path string) (*writer, error) {
 	if err != nil {
 		return nil, lifecycle.Usage(fmt.Errorf("beginning the backup: %w", err))
 	}
-	gz := gzip.NewWriter(f)
-	return &writer{file: f, gz: gz, tar: tar.NewWriter(gz), manifest: Manifest{
+	w := to(f)
+	w.file = f
+	return w, nil
+}
+
+func to(out io.Writer) *writer {
+	gz := gzip.NewWriter(out)
+	return &writer{gz: gz, tar: tar.NewWriter(gz), manifest: Manifest{
 		Format: format, Made: time.Now().UTC(), Messages: map[string]int{}, Files: []File{},
-	}}, nil
+	}}
 }
 
 func (w *writer) add(name string, data []byte) error {
@@ -102,10 +111,12 @@ func (w *writer) finish(path string) error {
 		err = w.put(manifestName, raw)
 	}
 	if err == nil {
-		err = errors.Join(w.tar.Close(), w.gz.Close(), w.file.Sync(), w.file.Close())
+		err = errors.Join(w.tar.Close(), w.gz.Close())
 	}
-	if err == nil {
-		err = os.Rename(w.file.Name(), path)
+	if err == nil && w.file != nil {
+		if err = errors.Join(w.file.Sync(), w.file.Close()); err == nil {
+			err = os.Rename(w.file.Name(), path)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("finishing the backup: %w", err)
@@ -115,6 +126,9 @@ func (w *writer) finish(path string) error {
 
 // abandon removes what has no name yet.
 func (w *writer) abandon() {
+	if w.file == nil {
+		return
+	}
 	_ = w.file.Close()
 	_ = os.Remove(w.file.Name())
 }
@@ -199,6 +213,22 @@ func (m *Manifest) compare(read []File) error {
 		}
 	}
 	return nil
+}
+
+// spool keeps a stream in a file of its own, since all of it is checked before any of it is
+// used.
+func spool(in io.Reader) (path string, remove func(), err error) {
+	f, err := os.CreateTemp("", "rtap-restore-*"+suffix)
+	if err != nil {
+		return "", nil, fmt.Errorf("keeping the backup: %w", err)
+	}
+	remove = func() { _ = os.Remove(f.Name()) }
+	_, err = io.Copy(f, in)
+	if err = errors.Join(err, f.Close()); err != nil {
+		remove()
+		return "", nil, fmt.Errorf("keeping the backup in %s (TMPDIR): %w", os.TempDir(), err)
+	}
+	return f.Name(), remove, nil
 }
 
 // choose returns the file that a restore is to read: path itself, or the newest backup in

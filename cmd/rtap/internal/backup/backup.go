@@ -33,7 +33,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return err
 	}
 	if len(args) != 1 {
-		return lifecycle.Usage(fmt.Errorf("rtap backup: want one folder or one file that ends in %s, not %q", suffix, args))
+		return lifecycle.Usage(fmt.Errorf("rtap backup: want one folder, one file that ends in %s, or - for standard output, not %q", suffix, args))
 	}
 	path, err := target(args[0], time.Now())
 	if err != nil {
@@ -53,9 +53,12 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return err
 	}
 	defer stop()
-	w, err := create(path)
-	if err != nil {
-		return err
+	w, say := to(env.Stdout), env.Stderr
+	if path != stream {
+		if w, err = create(path); err != nil {
+			return err
+		}
+		say = env.Stdout
 	}
 	defer w.abandon()
 	if err := fill(ctx, w, conn, cfg, env.Version); err != nil {
@@ -64,12 +67,15 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	if err := w.finish(path); err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Stdout, "%s: %s\n", path, w.manifest.summary())
+	fmt.Fprintf(say, "%s: %s\n", path, w.manifest.summary())
 	return nil
 }
 
 // target is the name of the file to be written.
 func target(path string, now time.Time) (string, error) {
+	if path == stream {
+		return path, nil
+	}
 	st, err := os.Stat(path)
 	switch {
 	case err == nil && st.IsDir(), strings.HasSuffix(path, "/"):

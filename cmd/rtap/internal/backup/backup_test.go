@@ -405,3 +405,31 @@ func TestWrongUse(t *testing.T) {
 		}
 	}
 }
+
+// TestStreams: out of one container and into another, without a file.
+func TestStreams(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	from, url := server(t)
+	fill(t, from)
+	var archive, said bytes.Buffer
+	if err := backup.Run(t.Context(), lifecycle.Env{Args: []string{"-", "--nats", url}, Stdout: &archive, Stderr: &said}); err != nil || !strings.Contains(said.String(), "finals: 43,") {
+		t.Fatalf("%v: %s", err, &said)
+	}
+	to, url := server(t)
+	for name, tt := range map[string]struct {
+		raw  []byte
+		code int
+	}{"half": {archive.Bytes()[:archive.Len()/2], lifecycle.ExitUsage}, "whole": {archive.Bytes(), lifecycle.ExitOK}} {
+		var out bytes.Buffer
+		err := backup.Restore(t.Context(), lifecycle.Env{Args: []string{"-", "--nats", url, "--replace"}, Stdin: bytes.NewReader(tt.raw), Stdout: &out, Stderr: &out})
+		if lifecycle.Code(err) != tt.code {
+			t.Errorf("%s: %v: %s", name, err, &out)
+		}
+	}
+	if got := len(contents(t, to, bus.StreamTranscripts)); got != 45 {
+		t.Errorf("%d entries, want 45", got)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "rtap-restore-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

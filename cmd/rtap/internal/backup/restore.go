@@ -47,9 +47,16 @@ func Restore(ctx context.Context, env lifecycle.Env) error {
 		return err
 	}
 	if len(args) != 1 {
-		return lifecycle.Usage(fmt.Errorf("rtap restore: want one folder or file, not %q", args))
+		return lifecycle.Usage(fmt.Errorf("rtap restore: want one folder or file, or - for standard input, not %q", args))
 	}
-	if r.file, err = choose(args[0]); err != nil {
+	if args[0] == stream {
+		path, remove, err := spool(env.Stdin)
+		if err != nil {
+			return lifecycle.Usage(err)
+		}
+		defer remove()
+		r.file = path
+	} else if r.file, err = choose(args[0]); err != nil {
 		return err
 	}
 	m, err := Check(r.file)

@@ -76,23 +76,25 @@ instance.`,
 var keeping = []Page{
 	{
 		Name: "backup", Group: Keeping, Summary: "finals, given-up jobs, events and configuration into one file",
-		Synopsis: []string{"DIR|FILE.tar.gz [--nats URL | --data-dir DIR] [FLAGS]"},
+		Synopsis: []string{"DIR|FILE.tar.gz|- [--nats URL | --data-dir DIR] [FLAGS]"},
 		About: `
 Reads from the running server, while everything goes on; with --data-dir from the data of an
 "rtap up" that is stopped. Into a DIR goes a file named after the time. The file appears under
 its name only when it is whole; every part of it has its sum. Configuration files are taken as
-they are, with the secrets in them: the file is for its owner's eyes only (mode 0600).`,
+they are, with the secrets in them: the file is for its owner's eyes only (mode 0600). - is
+standard output, for a container whose files are hard to reach.`,
 		Examples: []Example{
 			{"rtap backup backups/", "backups/rtap-backup-YYYYMMDD-HHMMSS.tar.gz"},
 			{"rtap backup /mnt/nas/rtap.tar.gz --nats nats://127.0.0.1:4222", "a server by its address"},
 			{"rtap backup backups/ --data-dir data", "of a pipeline that is stopped"},
+			{"docker exec rtap-main rtap backup - > rtap-backup.tar.gz", "out of a container"},
 		},
 	},
 	{
 		Name: "restore", Group: Keeping, Summary: "put a backup into an empty or a running server",
-		Synopsis: []string{"DIR|FILE.tar.gz [--nats URL | --data-dir DIR] [--replace] [--config-dir DIR] [FLAGS]", "DIR|FILE.tar.gz --check"},
+		Synopsis: []string{"DIR|FILE.tar.gz|- [--nats URL | --data-dir DIR] [--replace] [--config-dir DIR] [FLAGS]", "DIR|FILE.tar.gz|- --check"},
 		About: `
-Of a DIR the newest backup is taken. All of it is checked before anything changes; a
+Of a DIR the newest backup is taken, - is standard input. All of it is checked before anything changes; a
 half-written one is refused. Finals, given-up jobs, events and settings changed while running
 come back; the working streams (audio, jobs, results, checkpoints) begin empty, and the log of
 finals has a new log_id, so that no client resumes at a number that now means another final.
