@@ -2,6 +2,7 @@
 package obs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -49,30 +50,45 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
-// dailyFile appends to the file of the day. A full disk must not stop the process, so
-// a failed write is passed over: the same line has gone to standard error.
+// dailyFile appends to the file of the day, whole lines at a time. It is opened again when
+// the day changes and when it is no longer the file of that name, as after logrotate has
+// moved it away: so nothing is written to a file that is being compressed, and no signal is
+// needed. A full disk must not stop the process, so a failed write is passed over: the same
+// line has gone to standard error.
 type dailyFile struct {
 	dir  string
 	mu   sync.Mutex
-	day  string
+	path string
 	file *os.File
+	info os.FileInfo
 }
 
 func (d *dailyFile) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	day := time.Now().Format("20060102")
-	if day != d.day {
-		f, err := os.OpenFile(filepath.Join(d.dir, "rtap-"+day+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
+	path := filepath.Join(d.dir, "rtap-"+time.Now().Format("20060102")+".log")
+	if st, err := os.Stat(path); d.file == nil || path != d.path || err != nil || !os.SameFile(st, d.info) {
+		if err := d.open(path); err != nil {
 			return len(p), nil //nolint:nilerr // see the type's comment
 		}
-		if d.file != nil {
-			_ = d.file.Close()
-		}
-		d.day, d.file = day, f
-		pointTo(f.Name())
 	}
 	_, _ = d.file.Write(p)
 	return len(p), nil
+}
+
+func (d *dailyFile) open(path string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if d.file != nil {
+		_ = d.file.Close()
+	}
+	d.path, d.file, d.info = path, f, info
+	pointTo(path)
+	return nil
 }

@@ -1,20 +1,22 @@
 package obs
 
 import (
+	"context"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/procfs"
+	"github.com/rtap/rtap/pkg/machine"
 )
 
 // latencyBuckets reach from the transport alone to a stalled pipeline, in seconds.
 var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .15, .2, .3, .4, .6, .8, 1, 1.5, 2.5, 5, 10, 30}
 
 // Metrics are the names that dashboards and alerts rely on. Each process registers all
-// of them and fills those of its stage.
+// of them and fills those of its stage. The labels' values are few: kinds and reasons are
+// constants, and what names a stream goes through [Metrics.Stream].
 type Metrics struct {
 	Registry          *prometheus.Registry
 	PipelineLatency   *prometheus.HistogramVec // {stream}: closing frame captured → handed over, seconds
@@ -24,8 +26,14 @@ type Metrics struct {
 	FramesProcessed   *prometheus.CounterVec   // {stage}
 	BufferUtilization *prometheus.GaugeVec     // {stage}: 0 to 1
 	QueueDepth        *prometheus.GaugeVec     // {queue}: messages
+	QueueAge          *prometheus.GaugeVec     // {queue}: seconds that the oldest message has waited; 0 when empty
+	StoreBytes        *prometheus.GaugeVec     // {store}: what a JetStream stream holds
+	StoreLimit        *prometheus.GaugeVec     // {store}: what it may hold
 	Shed              *prometheus.CounterVec   // {reason}
-	Errors            *prometheus.CounterVec   // {stage,kind}
+	Errors            *prometheus.CounterVec   // {stage,kind}: kinds as in errorKinds
+	ConfigChanges     *prometheus.CounterVec   // {outcome}: applied or refused while running
+	HTTPRequests      *prometheus.CounterVec   // {route,code}
+	Subscribers       *prometheus.GaugeVec     // {feed}: clients connected now
 	StateTransitions  *prometheus.CounterVec   // {from,to}
 	ContainerHealth   prometheus.Gauge         // 1 while ready
 	STTRealTimeFactor *prometheus.HistogramVec // {model}: inference time / audio time
@@ -33,6 +41,9 @@ type Metrics struct {
 	STTContext        *prometheus.CounterVec   // {outcome}: segments by what became of their context
 	Speculation       *prometheus.CounterVec   // {outcome}: segments by what became of their speculative draft
 	SpeculationWasted prometheus.Counter       // seconds of inference that no final came of
+
+	usage   *cpuWindow
+	streams *streamLabels
 }
 
 // NewMetrics registers everything on a registry of its own.
@@ -67,6 +78,12 @@ func NewMetrics(service, version string) *Metrics {
 	m.StateTransitions = counter("rtap_state_transitions_total", "Changes of the process's state.", "from", "to")
 	m.BufferUtilization = gauge("rtap_buffer_utilization_ratio", "How full a stage's buffer is, 0 to 1.", "stage")
 	m.QueueDepth = gauge("rtap_queue_depth", "Messages waiting in a queue.", "queue")
+	m.QueueAge = gauge("rtap_queue_age_seconds", "How long a queue's oldest message has waited; 0 when it is empty.", "queue")
+	m.StoreBytes = gauge("rtap_store_bytes", "What a JetStream stream holds.", "store")
+	m.StoreLimit = gauge("rtap_store_limit_bytes", "What a JetStream stream may hold.", "store")
+	m.ConfigChanges = counter("rtap_config_changes_total", "Changes of settings in the running process, by outcome.", "outcome")
+	m.HTTPRequests = counter("rtap_http_requests_total", "Requests answered, by route and status code.", "route", "code")
+	m.Subscribers = gauge("rtap_subscribers", "Clients connected to a feed.", "feed")
 	m.STTContext = counter("rtap_stt_context_total", "Segments by what became of the context they were decoded with.", "outcome")
 	m.Speculation = counter("rtap_speculation_total", "Segments by what became of the draft that was decoded before they closed.", "outcome")
 	m.SpeculationWasted = prometheus.NewCounter(prometheus.CounterOpts{
@@ -83,10 +100,94 @@ func NewMetrics(service, version string) *Metrics {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rtap_memory_usage_bytes", Help: "Resident memory of the process."}, residentBytes))
-	usage := &cpuUsage{}
+	m.usage, m.streams = &cpuWindow{}, newStreamLabels()
+	m.usage.sample()
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rtap_cpu_usage_percent", Help: "CPU used since the last scrape; one core is 100."}, usage.percent))
+		Name: "rtap_cpu_usage_percent", Help: "CPU used over the last 15 seconds; one core is 100."}, m.usage.percent))
+	m.prepare(service)
 	return m
+}
+
+// prepare gives the process's own counters their zero, so that the first error is seen by
+// rate() as an increase and not as a new series.
+func (m *Metrics) prepare(service string) {
+	kinds, stage := errorKinds[service]
+	if !stage {
+		return
+	}
+	for _, kind := range kinds {
+		m.Errors.WithLabelValues(service, kind)
+	}
+	m.FramesProcessed.WithLabelValues(service)
+	m.StageLatency.WithLabelValues(service)
+	m.BufferUtilization.WithLabelValues(service)
+	for _, outcome := range []string{configApplied, configRefused} {
+		m.ConfigChanges.WithLabelValues(outcome)
+	}
+}
+
+// Outcomes of a change of settings.
+const (
+	configApplied = "applied"
+	configRefused = "refused"
+)
+
+// CountConfigChange counts a change of settings that the running process took over or
+// refused.
+func (m *Metrics) CountConfigChange(applied bool) {
+	outcome := configRefused
+	if applied {
+		outcome = configApplied
+	}
+	m.ConfigChanges.WithLabelValues(outcome).Inc()
+}
+
+// SetConfig shows which configuration the process runs with, as a number that changes
+// with it, and what is free on the disk of dir, where it writes its logs.
+func (m *Metrics) SetConfig(hash uint32, dir string) {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rtap_config_hash", Help: "Sum of the effective configuration; another number is another configuration."})
+	g.Set(float64(hash))
+	m.Registry.MustRegister(g, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rtap_disk_free_bytes", Help: "Free space on the disk that logs are written to."},
+		func() float64 {
+			free, err := machine.FreeDisk(dir)
+			if err != nil {
+				return 0
+			}
+			return float64(free)
+		}))
+}
+
+// Run keeps up what has to be looked at regularly: CPU use, and labels of streams that
+// have gone.
+func (m *Metrics) Run(ctx context.Context) error {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			m.usage.sample()
+			for _, id := range m.streams.idle(time.Now().Add(-forgetAfter)) {
+				labels := prometheus.Labels{"stream": id}
+				m.PipelineLatency.DeletePartialMatch(labels)
+				m.FinalLatency.DeletePartialMatch(labels)
+				m.InterimLatency.DeletePartialMatch(labels)
+			}
+		}
+	}
+}
+
+// Observe adds value with the trace that it belongs to as its exemplar; traceID may be
+// empty.
+func Observe(o prometheus.Observer, value float64, traceID string) {
+	if e, ok := o.(prometheus.ExemplarObserver); ok && traceID != "" {
+		e.ObserveWithExemplar(value, prometheus.Labels{"trace_id": traceID})
+		return
+	}
+	o.Observe(value)
 }
 
 func residentBytes() float64 {
@@ -99,30 +200,4 @@ func residentBytes() float64 {
 		return 0
 	}
 	return float64(st.ResidentMemory())
-}
-
-type cpuUsage struct {
-	mu      sync.Mutex
-	at      time.Time
-	seconds float64
-}
-
-// percent may be called by several scrapes at once.
-func (c *cpuUsage) percent() float64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p, err := procfs.Self()
-	if err != nil {
-		return 0
-	}
-	st, err := p.Stat()
-	if err != nil {
-		return 0
-	}
-	now, used := time.Now(), st.CPUTime()
-	defer func() { c.at, c.seconds = now, used }()
-	if c.at.IsZero() || now.Sub(c.at) <= 0 {
-		return 0
-	}
-	return 100 * (used - c.seconds) / now.Sub(c.at).Seconds()
 }

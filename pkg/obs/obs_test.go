@@ -1,18 +1,14 @@
 package obs_test
 
 import (
-	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/obs"
 )
@@ -64,27 +60,5 @@ func TestListenNamesHolder(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q lacks %q", err, want)
 		}
-	}
-}
-
-func TestLogger(t *testing.T) {
-	dir := t.TempDir()
-	log, err := obs.NewLogger(config.Log{Level: "WARNING", Format: "json", Dir: dir}, "vad", io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log.Info("hidden")
-	log.Warn("shown")
-	files, _ := filepath.Glob(filepath.Join(dir, "rtap-????????.log"))
-	if len(files) != 1 {
-		t.Fatalf("files %v", files)
-	}
-	raw, _ := os.ReadFile(files[0])
-	var line map[string]any
-	if err := json.Unmarshal(raw, &line); err != nil || line["msg"] != "shown" || line["service"] != "vad" {
-		t.Errorf("got %s (%v)", raw, err)
-	}
-	if at, err := os.Readlink(filepath.Join(dir, obs.CurrentLog)); at != filepath.Base(files[0]) {
-		t.Errorf("%s stands for %q (%v), want %s", obs.CurrentLog, at, err, filepath.Base(files[0]))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"net/http"
 	"os"
@@ -109,6 +110,7 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 		Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), Metrics: obs.NewMetrics(env.Service, env.Version),
 	}
 	r.Health = obs.NewHealth(r.Service, r.Instance, r.Version, r.Metrics)
+	r.Metrics.SetConfig(sum(loaded), loaded.Log.Dir)
 	var changed []string
 	for _, s := range loaded.Settings() {
 		if s.Origin != "built-in default" && !strings.Contains(s.Origin, "default.yaml:") {
@@ -136,6 +138,15 @@ func (r *Runtime) Reload(running map[string]string) (*config.Config, error) {
 	return l.Config, nil
 }
 
+// sum is a number that changes with the effective configuration; secrets are left out.
+func sum(l *config.Loaded) uint32 {
+	h := fnv.New32a()
+	for _, s := range l.Settings() {
+		fmt.Fprintf(h, "%s=%s\n", s.Key, s.Value)
+	}
+	return h.Sum32()
+}
+
 // Emit records an event of this process; fill may be nil.
 func (r *Runtime) Emit(kind string, severity rtapv1.ServiceEvent_Severity, message string, fill func(*rtapv1.ServiceEvent)) {
 	e := &rtapv1.ServiceEvent{
@@ -144,6 +155,9 @@ func (r *Runtime) Emit(kind string, severity rtapv1.ServiceEvent_Severity, messa
 	}
 	if fill != nil {
 		fill(e)
+	}
+	if kind == "config" {
+		r.Metrics.CountConfigChange(severity < rtapv1.ServiceEvent_SEVERITY_WARNING)
 	}
 	r.Bus.Emit(e)
 }
@@ -166,6 +180,7 @@ func (r *Runtime) Run(ctx context.Context, address, key string, parts ...lifecyc
 	g.Add(lifecycle.Part{Name: "health", Run: r.watchBus})
 	g.Add(lifecycle.Part{Name: "socket", Run: r.socket})
 	g.Add(lifecycle.Part{Name: "log level", Run: r.followLevel})
+	g.Add(lifecycle.Part{Name: "metrics", Run: r.Metrics.Run})
 	g.Add(lifecycle.Part{Name: "registration", Run: r.register})
 	for _, p := range parts {
 		g.Add(p)

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -152,9 +153,10 @@ func (h *Hub) observe(m Message) {
 	if m.Results == nil {
 		return
 	}
-	l := m.Results.GetRtap().GetLatencyMs()
-	h.rt.Metrics.PipelineLatency.WithLabelValues(m.Stream).Observe(l.GetPipeline() / 1000)
-	h.rt.Metrics.FinalLatency.WithLabelValues(m.Stream).Observe(l.GetSpeechEndToFinal() / 1000)
+	r := m.Results.GetRtap()
+	l, stream := r.GetLatencyMs(), h.rt.Metrics.Stream(m.Stream)
+	obs.Observe(h.rt.Metrics.PipelineLatency.WithLabelValues(stream), l.GetPipeline()/1000, r.GetTraceId())
+	obs.Observe(h.rt.Metrics.FinalLatency.WithLabelValues(stream), l.GetSpeechEndToFinal()/1000, r.GetTraceId())
 }
 
 func (h *Hub) interim(msg *nats.Msg) {
@@ -178,7 +180,7 @@ func (h *Hub) interim(msg *nats.Msg) {
 	}
 	h.send(Message{Stream: stream, Data: msg.Data, Results: r})
 	if at := r.GetRtap().GetCapturedAt(); at.IsValid() {
-		h.rt.Metrics.InterimLatency.WithLabelValues(stream).Observe(max(0, time.Since(at.AsTime()).Seconds()))
+		obs.Observe(h.rt.Metrics.InterimLatency.WithLabelValues(h.rt.Metrics.Stream(stream)), max(0, time.Since(at.AsTime()).Seconds()), r.GetRtap().GetTraceId())
 	}
 }
 

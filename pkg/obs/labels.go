@@ -1,0 +1,58 @@
+package obs
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// maxStreams is how many streams have a label of their own at a time.
+	maxStreams = 256
+	// otherStreams is the label of the rest; no stream can be called so.
+	otherStreams = "(other)"
+	// forgetAfter is how long after its last final or interim a stream keeps its label.
+	forgetAfter = time.Hour
+)
+
+// errorKinds are the kinds of rtap_errors_total that each stage counts.
+var errorKinds = map[string][]string{
+	"capture": {"overrun", "ring_overrun"},
+	"vad":     {"audio_expired", "bad_frame", "follow", "gap"},
+	"stt":     {"bad_draft", "bad_job", "dead", "draft", "engine", "fetch", "hang", "redelivered", "reload", "store"},
+	"egress":  {"bad_final", "bad_interim", "bad_result", "dead_segment", "retention", "sequencer", "zmq"},
+}
+
+// streamLabels bounds how many streams have metrics of their own.
+type streamLabels struct {
+	mu   sync.Mutex
+	used map[string]time.Time
+}
+
+func newStreamLabels() *streamLabels { return &streamLabels{used: map[string]time.Time{}} }
+
+// Stream is the value of the label stream for id: the id itself, or "(other)" while 256
+// other streams have theirs. A label is removed when it has not been asked for in an hour.
+func (m *Metrics) Stream(id string) string { return m.streams.label(id, time.Now()) }
+
+func (l *streamLabels) label(id string, now time.Time) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.used[id]; !known && len(l.used) >= maxStreams {
+		return otherStreams
+	}
+	l.used[id] = now
+	return id
+}
+
+// idle forgets what was last used before a moment and returns it.
+func (l *streamLabels) idle(before time.Time) (gone []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, at := range l.used {
+		if at.Before(before) {
+			gone = append(gone, id)
+			delete(l.used, id)
+		}
+	}
+	return gone
+}
