@@ -121,6 +121,7 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 	if r.Bus, err = bus.Connect(r.Config, "rtap-"+r.Service+" "+r.Instance, log); err != nil {
 		return nil, err
 	}
+	r.reportErrors()
 	r.Health.OnChange(func(from, to string) {
 		log.Info("state changed", "from", from, "to", to)
 		r.Emit("state", rtapv1.ServiceEvent_SEVERITY_INFO, "state changed", func(e *rtapv1.ServiceEvent) { e.From, e.To = from, to })

@@ -14,6 +14,7 @@ import (
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/services/egress/internal/feed"
+	"github.com/rtap/rtap/services/egress/internal/journal"
 	"github.com/rtap/rtap/services/egress/internal/websocket"
 	"github.com/rtap/rtap/services/egress/internal/zmq"
 )
@@ -43,7 +44,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	}
 	rt.Health.SetAddress(api.Addr().String())
 	hub := feed.NewHub(rt)
-	overview := newOverview(rt)
+	diary := journal.New(rt, hub)
+	overview := newOverview(rt, diary.Stages)
 	mux := http.NewServeMux()
 	obs.Register(mux, rt.Health, rt.Metrics)
 	mux.HandleFunc("GET /health", overview.serve)
@@ -53,6 +55,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		service.HTTPPart("http", api, mux),
 		service.HTTPPart("websocket", ws, mux),
 		lifecycle.Part{Name: "overview", Run: overview.run},
+		lifecycle.Part{Name: "journal", Run: diary.Run},
+		lifecycle.Part{Name: "stores", Run: func(ctx context.Context) error { return watchStores(ctx, rt, hub) }},
 		lifecycle.Part{Name: "zmq transcripts", Run: func(ctx context.Context) error { return publish(ctx, rt, hub, transcripts) }},
 		lifecycle.Part{Name: "zmq events", Run: func(ctx context.Context) error { return publishEvents(ctx, rt, events) }},
 		lifecycle.Part{Name: "feed", Run: hub.Run},

@@ -23,13 +23,16 @@ var stages = []string{"capture", "vad", "stt", "egress"}
 
 // overview asks every process how it is and answers /health with the whole.
 type overview struct {
-	rt *service.Runtime
+	rt     *service.Runtime
+	onSeen func([]*rtapv1.ServiceStatus)
 
 	mu   sync.Mutex
 	seen []*rtapv1.ServiceStatus
 }
 
-func newOverview(rt *service.Runtime) *overview { return &overview{rt: rt} }
+func newOverview(rt *service.Runtime, onSeen func([]*rtapv1.ServiceStatus)) *overview {
+	return &overview{rt: rt, onSeen: onSeen}
+}
 
 func (o *overview) run(ctx context.Context) error {
 	if err := o.rt.Bus.Await(ctx); err != nil {
@@ -56,8 +59,9 @@ func (o *overview) ask(ctx context.Context) {
 		return
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.seen = seen
+	o.mu.Unlock()
+	o.onSeen(seen)
 }
 
 // serve answers 503 with the reasons when a stage is missing or not ready.

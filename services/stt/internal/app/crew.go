@@ -35,6 +35,7 @@ type crew struct {
 func newCrew(rt *service.Runtime) (*crew, error) {
 	c := &crew{rt: rt, settings: rt.Config.STT}
 	for more := true; more; more = len(c.workers) < c.plan.copies {
+		began := time.Now()
 		p, e, err := withFallback(rt.Config.STT, c.asked())
 		if err == nil {
 			c.engines = append(c.engines, e)
@@ -48,7 +49,7 @@ func newCrew(rt *service.Runtime) (*crew, error) {
 		w.Interims = len(c.workers) == 0 || len(c.workers) < p.copies-1
 		c.workers = append(c.workers, w)
 		c.plan = p
-		c.loaded(p, e)
+		c.loaded(p, e, time.Since(began))
 	}
 	return c, nil
 }
@@ -56,15 +57,17 @@ func newCrew(rt *service.Runtime) (*crew, error) {
 // asked is the number of copies in the configuration, 0 for the engine's own choice.
 func (c *crew) asked() int { return c.rt.Config.Resilience.Bulkhead.MaxConcurrent }
 
-// loaded says what is in use now.
-func (c *crew) loaded(p plan, e transcriber.Engine) {
+// loaded says what is in use now, and how long loading and warm-up took.
+func (c *crew) loaded(p plan, e transcriber.Engine, took time.Duration) {
 	info := e.Info()
 	c.rt.Log.Info("model loaded", "engine", info.Engine, "model", info.Model, "version", info.Version, "dtype", p.model.Dtype,
-		"path", p.model.Path, "chosen_by", p.why, "copies", p.copies, "threads", p.options.threads, "language", p.job.Language)
+		"path", p.model.Path, "chosen_by", p.why, "copies", p.copies, "threads", p.options.threads, "language", p.job.Language,
+		"warmup_ms", took.Milliseconds())
 	c.rt.Metrics.STTInfo.Reset()
 	c.rt.Metrics.STTInfo.WithLabelValues(info.Engine, info.Model).Set(1)
 	for key, value := range map[string]string{
 		"engine": info.Engine, "model": info.Model, "dtype": p.model.Dtype, "chosen_by": p.why, "threads": strconv.Itoa(p.options.threads),
+		"warmup_ms": strconv.FormatInt(took.Milliseconds(), 10),
 	} {
 		c.rt.Health.SetAttribute(key, value)
 	}
@@ -190,6 +193,7 @@ func (c *crew) reload(ctx context.Context, p plan) error {
 
 // put loads a plan's model and gives it to a worker.
 func (c *crew) put(ctx context.Context, worker int, p plan) error {
+	began := time.Now()
 	var e transcriber.Engine
 	if worker < p.copies {
 		var err error
@@ -199,7 +203,7 @@ func (c *crew) put(ctx context.Context, worker int, p plan) error {
 		if err := warmUp(ctx, e, p.job); err != nil {
 			return errors.Join(err, e.Close())
 		}
-		c.loaded(p, e)
+		c.loaded(p, e, time.Since(began))
 	}
 	old := c.workers[worker].Swap(e, p.job)
 	c.mu.Lock()
