@@ -13,6 +13,7 @@ import (
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
+	"github.com/rtap/rtap/services/egress/internal/access"
 	"github.com/rtap/rtap/services/egress/internal/feed"
 	"github.com/rtap/rtap/services/egress/internal/journal"
 	"github.com/rtap/rtap/services/egress/internal/websocket"
@@ -50,10 +51,11 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	obs.Register(mux, rt.Health, rt.Metrics)
 	mux.HandleFunc("GET /health", overview.serve)
 	mux.Handle("GET /stream", websocket.New(rt, hub))
+	handler := access.Log(rt, mux)
 	sequencer := feed.NewSequencer(rt)
 	return rt.Run(ctx, "", "",
-		service.HTTPPart("http", api, mux),
-		service.HTTPPart("websocket", ws, mux),
+		service.HTTPPart("http", api, handler),
+		service.HTTPPart("websocket", ws, handler),
 		lifecycle.Part{Name: "overview", Run: overview.run},
 		lifecycle.Part{Name: "journal", Run: diary.Run},
 		lifecycle.Part{Name: "stores", Run: func(ctx context.Context) error { return watchStores(ctx, rt, hub) }},

@@ -3,7 +3,6 @@ package websocket
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -16,34 +15,24 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/rtap/rtap/pkg/bus"
-	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
+	"github.com/rtap/rtap/services/egress/internal/access"
 	"github.com/rtap/rtap/services/egress/internal/feed"
 )
 
 // Handler upgrades requests and serves each client from a queue of its own.
 type Handler struct {
-	rt  *service.Runtime
-	hub *feed.Hub
-	up  websocket.Upgrader
+	rt   *service.Runtime
+	hub  *feed.Hub
+	gate *access.Gate
+	up   websocket.Upgrader
 }
 
 // New serves what hub hands out.
 func New(rt *service.Runtime, hub *feed.Hub) *Handler {
-	h := &Handler{rt: rt, hub: hub}
-	h.up.CheckOrigin = h.origin
+	h := &Handler{rt: rt, hub: hub, gate: access.NewGate(rt.Config.Egress)}
+	h.up.CheckOrigin = h.gate.Origin
 	return h
-}
-
-// origin lets in programs (no Origin), pages of this server, and configured origins.
-func (h *Handler) origin(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" || slices.Contains(h.rt.Config.Egress.WebSocket.AllowedOrigins, "*") ||
-		slices.Contains(h.rt.Config.Egress.WebSocket.AllowedOrigins, origin) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, r.Host)
 }
 
 // query is what a client asks for.
@@ -88,13 +77,14 @@ func parse(v url.Values) (q query, err error) {
 
 // ServeHTTP serves one client until it goes.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	refuse := func(code int, why string) { obs.WriteJSON(w, code, map[string]string{"error": why}) }
-	if token := h.rt.Config.Egress.AuthToken; token != "" {
-		given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
-			refuse(http.StatusUnauthorized, "a bearer token is required (egress.auth_token)")
-			return
-		}
+	refuse := func(code int, why string) { access.Problem(w, code, why) }
+	if !h.gate.Origin(r) {
+		refuse(http.StatusForbidden, "pages of "+r.Header.Get("Origin")+" are not let in (egress.websocket.allowed_origins)")
+		return
+	}
+	if !h.gate.Token(r) {
+		access.Unauthorized(w)
+		return
 	}
 	q, err := parse(r.URL.Query())
 	if err != nil {
