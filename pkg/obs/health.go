@@ -135,7 +135,7 @@ func Register(mux *http.ServeMux, h *Health, m *Metrics) {
 		if !s.GetReady() {
 			code = http.StatusServiceUnavailable
 		}
-		WriteJSON(w, code, map[string]any{"ready": s.GetReady(), "state": s.GetState(), "reasons": s.GetReasons()})
+		WriteJSON(w, code, map[string]any{"ready": s.GetReady(), "state": s.GetState(), "reasons": append([]string{}, s.GetReasons()...)})
 	})
 	metrics := promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,7 @@ var errorKinds = map[string][]string{
 	"capture": {"overrun", "ring_overrun"},
 	"vad":     {"audio_expired", "bad_frame", "follow", "gap"},
 	"stt":     {"bad_draft", "bad_job", "dead", "draft", "engine", "fetch", "hang", "redelivered", "reload", "store"},
-	"egress":  {"bad_final", "bad_interim", "bad_result", "dead_segment", "retention", "sequencer", "zmq"},
+	"egress":  {"bad_final", "bad_interim", "bad_result", "dead_segment", "http", "retention", "sequencer", "zmq"},
 }
 
 // streamLabels bounds how many streams have metrics of their own.

@@ -71,7 +71,7 @@ func (o *overview) serve(w http.ResponseWriter, _ *http.Request) {
 	o.mu.Unlock()
 	byStage := map[string][]json.RawMessage{}
 	ready := map[string]bool{}
-	var reasons []string
+	reasons := []string{}
 	for _, s := range seen {
 		raw, err := wire.MarshalJSON(s)
 		if err != nil {
