@@ -11,7 +11,7 @@ stamp=third_party/.checked
 state() { # what a quick check compares: the manifest, and size and time of every part
   sha256sum third_party/manifest.json scripts/deps.sh scripts/whisper.sh
   echo "whisper ${WHISPER_BACKEND:-cpu} ${WHISPER_NATIVE:-0} $(c++ -dumpfullversion 2>/dev/null)"
-  find third_party/lib third_party/models third_party/audio third_party/include third_party/src/whisper.cpp/.archive -type f -printf '%p %s %T@\n' 2>/dev/null | sort
+  find third_party/lib third_party/models third_party/audio third_party/include third_party/web services/egress/internal/web/fetched third_party/src/whisper.cpp/.archive -type f -printf '%p %s %T@\n' 2>/dev/null | sort
 }
 
 packages=(g++ gcc libc6-dev pkg-config ca-certificates git cmake ninja-build libgomp1 libzmq3-dev libsoxr-dev)
@@ -49,5 +49,6 @@ if [ -z "${RTAP_MODELS_DIR:-}" ] && [ -f "$stamp" ] && [ "$(state)" = "$(cat "$s
   exit 0
 fi
 GOWORK=off go -C pkg run ./native/cmd/fetch
+install -m 644 third_party/web/redoc.standalone.js services/egress/internal/web/fetched/ # built into rtap-egress
 scripts/whisper.sh
 state >"$stamp"

@@ -15,7 +15,9 @@ import (
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/services/egress/internal/access"
 	"github.com/rtap/rtap/services/egress/internal/feed"
+	"github.com/rtap/rtap/services/egress/internal/httpapi"
 	"github.com/rtap/rtap/services/egress/internal/journal"
+	"github.com/rtap/rtap/services/egress/internal/web"
 	"github.com/rtap/rtap/services/egress/internal/websocket"
 	"github.com/rtap/rtap/services/egress/internal/zmq"
 )
@@ -47,10 +49,10 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	hub := feed.NewHub(rt)
 	diary := journal.New(rt, hub)
 	overview := newOverview(rt, diary.Stages)
-	mux := http.NewServeMux()
-	obs.Register(mux, rt.Health, rt.Metrics)
-	mux.HandleFunc("GET /health", overview.serve)
-	mux.Handle("GET /stream", websocket.New(rt, hub))
+	mux, err := routes(rt, hub, overview)
+	if err != nil {
+		return err
+	}
 	handler := access.Log(rt, mux)
 	sequencer := feed.NewSequencer(rt)
 	return rt.Run(ctx, "", "",
@@ -72,6 +74,16 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 			}
 		}},
 	)
+}
+
+// routes is everything that is answered over HTTP, on both ports.
+func routes(rt *service.Runtime, hub *feed.Hub, overview *overview) (*http.ServeMux, error) {
+	mux := http.NewServeMux()
+	obs.Register(mux, rt.Health, rt.Metrics)
+	mux.HandleFunc("GET /health", overview.serve)
+	mux.Handle("GET /stream", websocket.New(rt, hub))
+	web.Register(mux)
+	return mux, httpapi.New(rt, hub, overview.live).Register(mux)
 }
 
 // publish is the only goroutine that touches the transcript socket.

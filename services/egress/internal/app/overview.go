@@ -64,6 +64,18 @@ func (o *overview) ask(ctx context.Context) {
 	o.onSeen(seen)
 }
 
+// live lists the streams that are captured now.
+func (o *overview) live() (streams []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.seen {
+		if s.GetService() == "capture" {
+			streams = append(streams, s.GetStreams()...)
+		}
+	}
+	return streams
+}
+
 // serve answers 503 with the reasons when a stage is missing or not ready.
 func (o *overview) serve(w http.ResponseWriter, _ *http.Request) {
 	o.mu.Lock()
