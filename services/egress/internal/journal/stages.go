@@ -18,9 +18,11 @@ func (j *Journal) Stages(seen []*rtapv1.ServiceStatus) {
 		j.known[s.GetInstance()] = &process{status: s}
 		j.mu.Unlock()
 		if before == nil {
-			j.write(slog.LevelInfo, "pipeline stage is there", about(s, "version", s.GetVersion(), "state", s.GetState(), "ready", s.GetReady())...)
+			j.write(slog.LevelInfo, "pipeline stage is there", about(s, "version", s.GetVersion(), "state", s.GetState(),
+				"ready", s.GetReady(), "reasons", strings.Join(s.GetReasons(), "; "))...)
+			before = &process{status: &rtapv1.ServiceStatus{Ready: s.GetReady()}}
 		}
-		j.compare(before, s)
+		j.compare(before.status, s)
 	}
 	var gone []*rtapv1.ServiceStatus
 	j.mu.Lock()
@@ -39,12 +41,8 @@ func (j *Journal) Stages(seen []*rtapv1.ServiceStatus) {
 	}
 }
 
-// compare writes what is new about a process; before is nil for one not seen yet.
-func (j *Journal) compare(before *process, now *rtapv1.ServiceStatus) {
-	was := &rtapv1.ServiceStatus{Ready: true} // of a process not seen yet only trouble is worth a line
-	if before != nil {
-		was = before.status
-	}
+// compare writes what is new about a process.
+func (j *Journal) compare(was, now *rtapv1.ServiceStatus) {
 	switch {
 	case was.GetReady() && !now.GetReady():
 		j.write(slog.LevelWarn, "pipeline stage is not ready", about(now, "reasons", strings.Join(now.GetReasons(), "; "))...)
