@@ -41,8 +41,8 @@ var views = []view{
 	{name: "overlay-top-left", path: "/overlay?size=30&lines=3&align=left&position=top&names=true&color=ffe14d&background=none&fade=0",
 		shows: `document.querySelector("#lines .name") !== null`, width: 1280, height: 300},
 	{name: "docs", path: "/docs", shows: `document.querySelectorAll(".opblock").length > 8`, width: 1200, height: 1400},
-	{name: "redoc", path: "/redoc", shows: `document.body.innerText.includes("RTAP gateway") && document.body.innerText.includes("transcripts")`, width: 1400, height: 1100},
-	{name: "redoc-feeds", path: "/redoc?document=asyncapi", shows: `document.body.innerText.includes("Transcripts over WebSocket")`, width: 1400, height: 1100},
+	{name: "redoc", path: "/redoc", shows: `document.body.innerText.includes("/v1/transcripts/{file}")`, width: 1400, height: 1100},
+	{name: "redoc-feeds", path: "/redoc?document=asyncapi", shows: `document.body.innerText.includes("One JSON text message")`, width: 1400, height: 1100},
 }
 
 func main() {
