@@ -69,7 +69,7 @@ func (x IngestChunk_Control) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use IngestChunk_Control.Descriptor instead.
 func (IngestChunk_Control) EnumDescriptor() ([]byte, []int) {
-	return file_rtap_v1_audio_proto_rawDescGZIP(), []int{2, 0}
+	return file_rtap_v1_audio_proto_rawDescGZIP(), []int{3, 0}
 }
 
 // Clock says when something was heard, by the clock of the host that heard it.
@@ -165,7 +165,9 @@ type Frame struct {
 	Source string `protobuf:"bytes,11,opt,name=source,proto3" json:"source,omitempty"`
 	// A client asked to have what it has said so far as a final: vad closes the open
 	// segment behind this frame.
-	Finalize      bool `protobuf:"varint,12,opt,name=finalize,proto3" json:"finalize,omitempty"`
+	Finalize bool `protobuf:"varint,12,opt,name=finalize,proto3" json:"finalize,omitempty"`
+	// Where the frame stands in what a remote client sent; unset for other sources.
+	Ingest        *IngestPosition `protobuf:"bytes,13,opt,name=ingest,proto3" json:"ingest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -284,6 +286,78 @@ func (x *Frame) GetFinalize() bool {
 	return false
 }
 
+func (x *Frame) GetIngest() *IngestPosition {
+	if x != nil {
+		return x.Ingest
+	}
+	return nil
+}
+
+// IngestPosition ties the frames of a remote client to the bytes that it sent, so that a
+// successor goes on at the right sample of the right byte.
+type IngestPosition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The client's connection, as in its chunks.
+	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// Where resampling last began afresh: at the start, and behind each Finalize. What was
+	// sent from byte_offset on is the audio from the first sample of frame on.
+	ByteOffset    uint64 `protobuf:"varint,2,opt,name=byte_offset,json=byteOffset,proto3" json:"byte_offset,omitempty"`
+	Frame         uint64 `protobuf:"varint,3,opt,name=frame,proto3" json:"frame,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IngestPosition) Reset() {
+	*x = IngestPosition{}
+	mi := &file_rtap_v1_audio_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IngestPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IngestPosition) ProtoMessage() {}
+
+func (x *IngestPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_rtap_v1_audio_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IngestPosition.ProtoReflect.Descriptor instead.
+func (*IngestPosition) Descriptor() ([]byte, []int) {
+	return file_rtap_v1_audio_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *IngestPosition) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *IngestPosition) GetByteOffset() uint64 {
+	if x != nil {
+		return x.ByteOffset
+	}
+	return 0
+}
+
+func (x *IngestPosition) GetFrame() uint64 {
+	if x != nil {
+		return x.Frame
+	}
+	return 0
+}
+
 // IngestChunk is audio as a remote client sent it: subject rtap.v1.ingest.<stream>.
 type IngestChunk struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -292,18 +366,26 @@ type IngestChunk struct {
 	ByteOffset uint64 `protobuf:"varint,2,opt,name=byte_offset,json=byteOffset,proto3" json:"byte_offset,omitempty"`
 	Data       []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	// Encoding as the client named it, for example "linear16".
-	Encoding      string                 `protobuf:"bytes,4,opt,name=encoding,proto3" json:"encoding,omitempty"`
-	SampleRateHz  uint32                 `protobuf:"varint,5,opt,name=sample_rate_hz,json=sampleRateHz,proto3" json:"sample_rate_hz,omitempty"`
-	Channels      uint32                 `protobuf:"varint,6,opt,name=channels,proto3" json:"channels,omitempty"`
-	ReceivedAt    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
-	Control       IngestChunk_Control    `protobuf:"varint,8,opt,name=control,proto3,enum=rtap.v1.IngestChunk_Control" json:"control,omitempty"`
+	Encoding     string                 `protobuf:"bytes,4,opt,name=encoding,proto3" json:"encoding,omitempty"`
+	SampleRateHz uint32                 `protobuf:"varint,5,opt,name=sample_rate_hz,json=sampleRateHz,proto3" json:"sample_rate_hz,omitempty"`
+	Channels     uint32                 `protobuf:"varint,6,opt,name=channels,proto3" json:"channels,omitempty"`
+	ReceivedAt   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	// What a client asks for behind data; a chunk may hold neither: the client is still there.
+	Control IngestChunk_Control `protobuf:"varint,8,opt,name=control,proto3,enum=rtap.v1.IngestChunk_Control" json:"control,omitempty"`
+	// The client's connection; a new one on the same stream is a new epoch.
+	Session string `protobuf:"bytes,9,opt,name=session,proto3" json:"session,omitempty"`
+	// Number of the chunk in its session, from 0, without holes. Number 0 opens the session
+	// and holds no data.
+	Number uint64 `protobuf:"varint,10,opt,name=number,proto3" json:"number,omitempty"`
+	// The moment of received_at as the gateway's host stamps it.
+	Received      *Clock `protobuf:"bytes,11,opt,name=received,proto3" json:"received,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IngestChunk) Reset() {
 	*x = IngestChunk{}
-	mi := &file_rtap_v1_audio_proto_msgTypes[2]
+	mi := &file_rtap_v1_audio_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +397,7 @@ func (x *IngestChunk) String() string {
 func (*IngestChunk) ProtoMessage() {}
 
 func (x *IngestChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_rtap_v1_audio_proto_msgTypes[2]
+	mi := &file_rtap_v1_audio_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +410,7 @@ func (x *IngestChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestChunk.ProtoReflect.Descriptor instead.
 func (*IngestChunk) Descriptor() ([]byte, []int) {
-	return file_rtap_v1_audio_proto_rawDescGZIP(), []int{2}
+	return file_rtap_v1_audio_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *IngestChunk) GetStreamId() string {
@@ -387,6 +469,27 @@ func (x *IngestChunk) GetControl() IngestChunk_Control {
 	return IngestChunk_CONTROL_UNSPECIFIED
 }
 
+func (x *IngestChunk) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *IngestChunk) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *IngestChunk) GetReceived() *Clock {
+	if x != nil {
+		return x.Received
+	}
+	return nil
+}
+
 var File_rtap_v1_audio_proto protoreflect.FileDescriptor
 
 const file_rtap_v1_audio_proto_rawDesc = "" +
@@ -396,7 +499,7 @@ const file_rtap_v1_audio_proto_rawDesc = "" +
 	"\vcaptured_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"capturedAt\x12!\n" +
 	"\fmonotonic_ns\x18\x02 \x01(\x03R\vmonotonicNs\x12\x17\n" +
-	"\aboot_id\x18\x03 \x01(\tR\x06bootId\"\xc6\x02\n" +
+	"\aboot_id\x18\x03 \x01(\tR\x06bootId\"\xf7\x02\n" +
 	"\x05Frame\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
@@ -411,7 +514,13 @@ const file_rtap_v1_audio_proto_rawDesc = "" +
 	"gap_reason\x18\n" +
 	" \x01(\tR\tgapReason\x12\x16\n" +
 	"\x06source\x18\v \x01(\tR\x06source\x12\x1a\n" +
-	"\bfinalize\x18\f \x01(\bR\bfinalize\"\x86\x03\n" +
+	"\bfinalize\x18\f \x01(\bR\bfinalize\x12/\n" +
+	"\x06ingest\x18\r \x01(\v2\x17.rtap.v1.IngestPositionR\x06ingest\"a\n" +
+	"\x0eIngestPosition\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x1f\n" +
+	"\vbyte_offset\x18\x02 \x01(\x04R\n" +
+	"byteOffset\x12\x14\n" +
+	"\x05frame\x18\x03 \x01(\x04R\x05frame\"\xe4\x03\n" +
 	"\vIngestChunk\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x1f\n" +
 	"\vbyte_offset\x18\x02 \x01(\x04R\n" +
@@ -422,7 +531,11 @@ const file_rtap_v1_audio_proto_rawDesc = "" +
 	"\bchannels\x18\x06 \x01(\rR\bchannels\x12;\n" +
 	"\vreceived_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"receivedAt\x126\n" +
-	"\acontrol\x18\b \x01(\x0e2\x1c.rtap.v1.IngestChunk.ControlR\acontrol\"R\n" +
+	"\acontrol\x18\b \x01(\x0e2\x1c.rtap.v1.IngestChunk.ControlR\acontrol\x12\x18\n" +
+	"\asession\x18\t \x01(\tR\asession\x12\x16\n" +
+	"\x06number\x18\n" +
+	" \x01(\x04R\x06number\x12*\n" +
+	"\breceived\x18\v \x01(\v2\x0e.rtap.v1.ClockR\breceived\"R\n" +
 	"\aControl\x12\x17\n" +
 	"\x13CONTROL_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10CONTROL_FINALIZE\x10\x01\x12\x18\n" +
@@ -441,24 +554,27 @@ func file_rtap_v1_audio_proto_rawDescGZIP() []byte {
 }
 
 var file_rtap_v1_audio_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rtap_v1_audio_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_rtap_v1_audio_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_rtap_v1_audio_proto_goTypes = []any{
 	(IngestChunk_Control)(0),      // 0: rtap.v1.IngestChunk.Control
 	(*Clock)(nil),                 // 1: rtap.v1.Clock
 	(*Frame)(nil),                 // 2: rtap.v1.Frame
-	(*IngestChunk)(nil),           // 3: rtap.v1.IngestChunk
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*IngestPosition)(nil),        // 3: rtap.v1.IngestPosition
+	(*IngestChunk)(nil),           // 4: rtap.v1.IngestChunk
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_rtap_v1_audio_proto_depIdxs = []int32{
-	4, // 0: rtap.v1.Clock.captured_at:type_name -> google.protobuf.Timestamp
+	5, // 0: rtap.v1.Clock.captured_at:type_name -> google.protobuf.Timestamp
 	1, // 1: rtap.v1.Frame.clock:type_name -> rtap.v1.Clock
-	4, // 2: rtap.v1.IngestChunk.received_at:type_name -> google.protobuf.Timestamp
-	0, // 3: rtap.v1.IngestChunk.control:type_name -> rtap.v1.IngestChunk.Control
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3, // 2: rtap.v1.Frame.ingest:type_name -> rtap.v1.IngestPosition
+	5, // 3: rtap.v1.IngestChunk.received_at:type_name -> google.protobuf.Timestamp
+	0, // 4: rtap.v1.IngestChunk.control:type_name -> rtap.v1.IngestChunk.Control
+	1, // 5: rtap.v1.IngestChunk.received:type_name -> rtap.v1.Clock
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_rtap_v1_audio_proto_init() }
@@ -472,7 +588,7 @@ func file_rtap_v1_audio_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rtap_v1_audio_proto_rawDesc), len(file_rtap_v1_audio_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

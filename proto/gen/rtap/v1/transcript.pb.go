@@ -332,9 +332,11 @@ func (x *TranscriptWord) GetEstimated() bool {
 }
 
 type ResultsMetadata struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	ModelInfo     *ModelInfo             `protobuf:"bytes,2,opt,name=model_info,json=modelInfo,proto3" json:"model_info,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	ModelInfo *ModelInfo             `protobuf:"bytes,2,opt,name=model_info,json=modelInfo,proto3" json:"model_info,omitempty"`
+	// Made of the model's name and version, in the form of a UUID.
+	ModelUuid     string `protobuf:"bytes,3,opt,name=model_uuid,json=modelUuid,proto3" json:"model_uuid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,6 +383,13 @@ func (x *ResultsMetadata) GetModelInfo() *ModelInfo {
 		return x.ModelInfo
 	}
 	return nil
+}
+
+func (x *ResultsMetadata) GetModelUuid() string {
+	if x != nil {
+		return x.ModelUuid
+	}
+	return ""
 }
 
 type ModelInfo struct {
@@ -1006,12 +1015,14 @@ const file_rtap_v1_transcript_proto_rawDesc = "" +
 	"\n" +
 	"confidence\x18\x05 \x01(\x01R\n" +
 	"confidence\x12\x1c\n" +
-	"\testimated\x18\x06 \x01(\bR\testimated\"c\n" +
+	"\testimated\x18\x06 \x01(\bR\testimated\"\x82\x01\n" +
 	"\x0fResultsMetadata\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x121\n" +
 	"\n" +
-	"model_info\x18\x02 \x01(\v2\x12.rtap.v1.ModelInfoR\tmodelInfo\"M\n" +
+	"model_info\x18\x02 \x01(\v2\x12.rtap.v1.ModelInfoR\tmodelInfo\x12\x1d\n" +
+	"\n" +
+	"model_uuid\x18\x03 \x01(\tR\tmodelUuid\"M\n" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04arch\x18\x02 \x01(\tR\x04arch\x12\x18\n" +

@@ -79,10 +79,12 @@ func (Boundary_Kind) EnumDescriptor() ([]byte, []int) {
 }
 
 // VadEvent says what the voice activity detector noticed:
-// subjects rtap.v1.vad.<stream>.{started,stopped,level}.
+// subjects rtap.v1.vad.<stream>.{started,stopped,level,finalized}.
 type VadEvent struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Type       string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"` // SpeechStarted, SpeechStopped or Level
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SpeechStarted, SpeechStopped, Level, or Finalized: a client asked for a final when no
+	// segment was open. The segment_id of Finalized is that of the segment still to come.
+	Type       string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	StreamId   string                 `protobuf:"bytes,2,opt,name=stream_id,json=streamId,proto3" json:"stream_id,omitempty"`
 	CapturedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=captured_at,json=capturedAt,proto3" json:"captured_at,omitempty"`
 	// Seconds since the first sample of the epoch.
