@@ -38,7 +38,7 @@ func (f *Framer) Gap(d time.Duration, reason string) {
 // Push takes samples whose last one was captured at the stamp, and returns whole frames.
 func (f *Framer) Push(pcm []float32, captured *rtapv1.Clock) []*rtapv1.Frame {
 	for _, x := range pcm {
-		s := quantise(x)
+		s := Quantise(x)
 		f.buf = append(f.buf, byte(s), byte(s>>8))
 	}
 	var out []*rtapv1.Frame
@@ -68,7 +68,8 @@ func (f *Framer) frame(pcm []byte, captured *rtapv1.Clock) *rtapv1.Frame {
 	return out
 }
 
-func quantise(x float32) int16 {
+// Quantise returns a sample of 16 bits for one in -1 to 1; what is beyond is clipped.
+func Quantise(x float32) int16 {
 	switch {
 	case x != x:
 		return 0
