@@ -142,7 +142,7 @@ func (c *Converter) Take(chunk *rtapv1.IngestChunk) ([]*rtapv1.Frame, error) {
 }
 
 // Settled says that all frames before one are stored for good, and returns the byte before
-// which no audio is needed any more.
+// which no audio is needed any more. What was asked for at that byte still is.
 func (c *Converter) Settled(frame uint64) (before uint64) {
 	n := 0
 	for n+1 < len(c.needed) && c.needed[n].frame < frame {

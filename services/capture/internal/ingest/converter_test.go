@@ -140,9 +140,9 @@ func TestEverySampleHasItsPlace(t *testing.T) {
 // TestSuccessorMakesTheSameFrames stops after each frame, forgets what may be forgotten, and
 // goes on with what is left.
 func TestSuccessorMakesTheSameFrames(t *testing.T) {
-	const kept = 20
 	for _, f := range formats {
 		for seed := range uint64(2) {
+			kept := 20 * (1 - seed) // frames that are made once more
 			chunks := session(speech(f, 3*f.SampleRateHz/2), true, seed)
 			want := take(t, ingest.NewConverter("s", "one", 1, f), chunks)
 			stored, firstByte := 0, uint64(0)
@@ -154,12 +154,12 @@ func TestSuccessorMakesTheSameFrames(t *testing.T) {
 				}
 				firstByte = c.Settled(max(kept, uint64(stored)) - kept)
 				left := chunks
-				for len(left) > 1 && left[0].GetByteOffset()+uint64(len(left[0].GetData())) <= firstByte {
+				for len(left) > 1 && left[0].GetByteOffset()+uint64(len(left[0].GetData())) < firstByte {
 					left = left[1:]
 				}
 				// The server may have lost the newest frames of those that it had acknowledged.
 				for _, lost := range []int{0, 1, 7} {
-					if stored <= lost {
+					if stored <= lost || uint64(lost) > kept {
 						continue
 					}
 					last := want[stored-1-lost]
