@@ -60,17 +60,17 @@ func ResumeConverter(last *rtapv1.Frame, f ingest.Format, next, first uint64) *C
 		stream: last.GetStreamId(), session: p.GetSession(), epoch: last.GetEpoch(), format: f,
 		run: ingest.Run{ByteOffset: p.GetByteOffset(), Frame: p.GetFrame()}, next: max(next, p.GetFrame()), ended: last.GetEnd(),
 	}
-	for ; c.next <= last.GetFrame(); c.next++ {
-		if c.at, c.out = f.Restart(c.run, c.position()); c.at >= first {
+	for ; ; c.next++ {
+		// Behind a Finalize the run has ended, at a byte that only its chunk tells: it is
+		// heard from its last frame on, which is not made again.
+		from := c.next
+		if last.GetFinalize() {
+			from = min(from, last.GetFrame())
+		}
+		if c.at, c.out = f.Restart(c.run, (from-c.run.Frame)*ingest.FrameSamples); c.at >= first || c.next > last.GetFrame() {
 			return c
 		}
 	}
-	if !last.GetFinalize() {
-		c.at, c.out = f.Restart(c.run, c.position())
-	}
-	// Behind a Finalize the run has ended, at a byte that only its chunk tells: it is heard
-	// from its last frame on, which is not made again.
-	return c
 }
 
 // position is the run's sample with which the next frame begins.
