@@ -126,6 +126,7 @@ type Egress struct {
 	Listen    string    `yaml:"listen" rule:"required"`
 	HTTPPort  int       `yaml:"http_port" rule:"min=0,max=65535"`
 	WebSocket WebSocket `yaml:"websocket"`
+	ListenAPI ListenAPI `yaml:"listen_api"`
 	ZMQ       ZMQ       `yaml:"zmq"`
 	AuthToken string    `yaml:"auth_token" secret:"true"`
 }
@@ -137,6 +138,15 @@ type WebSocket struct {
 	WriteTimeout   time.Duration `yaml:"write_timeout" rule:"min=100ms"`
 	PingInterval   time.Duration `yaml:"ping_interval" rule:"min=100ms"`
 	AllowedOrigins []string      `yaml:"allowed_origins"`
+}
+
+// ListenAPI configures /v1/listen.
+type ListenAPI struct {
+	Enabled      bool          `yaml:"enabled"`
+	MaxStreams   int           `yaml:"max_streams" rule:"min=1,max=10000"`
+	IdleTimeout  time.Duration `yaml:"idle_timeout" rule:"min=1s"`
+	StoreTimeout time.Duration `yaml:"store_timeout" rule:"min=1s"`
+	MaxMessageKB int           `yaml:"max_message_kb" rule:"min=1,max=65536"`
 }
 
 // ZMQ configures the two PUB sockets.
@@ -195,6 +205,7 @@ func Default() *Config {
 		Egress: Egress{
 			Listen: "127.0.0.1", HTTPPort: 8080,
 			WebSocket: WebSocket{Port: 5802, QueueMessages: 256, WriteTimeout: 5 * time.Second, PingInterval: 20 * time.Second},
+			ListenAPI: ListenAPI{Enabled: true, MaxStreams: 64, IdleTimeout: 10 * time.Second, StoreTimeout: 30 * time.Second, MaxMessageKB: 1024},
 			ZMQ:       ZMQ{TranscriptPort: 6553, EventPort: 6552, HighWaterMark: 1000},
 		},
 		HTTP:            HTTP{Capture: "127.0.0.1:9101", VAD: "127.0.0.1:9102", STT: "127.0.0.1:9103"},

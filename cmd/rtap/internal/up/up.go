@@ -41,7 +41,7 @@ func parse(env lifecycle.Env) (options, error) {
 	fs := flag.NewFlagSet("rtap up", flag.ContinueOnError)
 	fs.SetOutput(env.Stderr)
 	o.flags.Register(fs)
-	fs.Func("source", "`URI`: mic | mic:NAME | file:PATH[?pace=realtime|fast][&stream=ID] | mock; may be repeated", func(s string) error {
+	fs.Func("source", "`URI`: mic | mic:NAME | file:PATH[?pace=realtime|fast][&stream=ID] | mock | listen; may be repeated", func(s string) error {
 		o.sources = append(o.sources, s)
 		return nil
 	})

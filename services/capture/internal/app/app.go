@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/services/capture/internal/device"
+	"github.com/rtap/rtap/services/capture/internal/ingest"
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
 
@@ -30,7 +32,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	}
 	var uris []string
 	rt, err := service.Start(env, func(fs *flag.FlagSet) {
-		fs.Func("source", "`URI`: mic, mic:NAME, file:PATH, mock; may be repeated", func(s string) error {
+		fs.Func("source", "`URI`: mic, mic:NAME, file:PATH, mock, listen; may be repeated", func(s string) error {
 			uris = append(uris, s)
 			return nil
 		})
@@ -46,7 +48,12 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return lifecycle.Usage(err)
 	}
 	var inputs []input
+	var listener *ingest.Listener
 	for _, spec := range specs {
+		if spec.Kind == source.KindListen {
+			listener = ingest.NewListener(rt)
+			continue
+		}
 		in, err := open(rt, spec)
 		if err != nil {
 			return lifecycle.Usage(err)
@@ -54,7 +61,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		inputs = append(inputs, in)
 	}
 	return rt.Run(ctx, rt.Config.HTTP.Capture, "http.capture", lifecycle.Part{
-		Name: "sources", Run: func(ctx context.Context) error { return capture(ctx, rt, inputs) },
+		Name: "sources", Run: func(ctx context.Context) error { return capture(ctx, rt, inputs, listener) },
 	})
 }
 
@@ -86,8 +93,9 @@ func open(rt *service.Runtime, spec source.Spec) (input, error) {
 	}
 }
 
-// capture runs all inputs; it ends when all have ended.
-func capture(ctx context.Context, rt *service.Runtime, inputs []input) error {
+// capture runs all inputs; it ends when all have ended. A listener, which may be nil, has
+// no end.
+func capture(ctx context.Context, rt *service.Runtime, inputs []input, listener *ingest.Listener) error {
 	if err := rt.Bus.Await(ctx); err != nil {
 		return err
 	}
@@ -102,6 +110,9 @@ func capture(ctx context.Context, rt *service.Runtime, inputs []input) error {
 		wg.Go(func() { errs[i] = run(ctx, rt, in) })
 	}
 	rt.Health.SetStreams(ids)
+	if listener != nil {
+		errs = append(errs, listener.Run(ctx, func(remote []string) { rt.Health.SetStreams(append(slices.Clone(ids), remote...)) }))
+	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
@@ -112,7 +123,9 @@ func streams(env lifecycle.Env) error {
 		return lifecycle.Usage(err)
 	}
 	for _, s := range specs {
-		fmt.Fprintln(env.Stdout, s.Stream)
+		if s.Kind != source.KindListen { // whose streams nobody knows yet
+			fmt.Fprintln(env.Stdout, s.Stream)
+		}
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ const (
 	KindMic  = "mic"
 	KindFile = "file"
 	KindMock = "mock"
+	// KindListen is the audio of all remote clients, each a stream of its own.
+	KindListen = "listen"
 )
 
 // ErrURI is wrapped by errors about a source's address.
@@ -44,8 +46,8 @@ var unfit = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 // idLength is the longest stream id that [bus.ValidateStreamID] takes.
 const idLength = 64
 
-// Parse reads mic | mic:NAME | file:PATH[?pace=realtime|fast][&stream=ID] | mock[?repeat=N];
-// all of them take stream=ID.
+// Parse reads mic | mic:NAME | file:PATH[?pace=realtime|fast][&stream=ID] | mock[?repeat=N] |
+// listen; all but listen take stream=ID.
 func Parse(uri string) (Spec, error) {
 	bad := func(why string) (Spec, error) { return Spec{}, fmt.Errorf("%w %q: %s", ErrURI, uri, why) }
 	address, rawQuery, _ := strings.Cut(uri, "?")
@@ -58,15 +60,13 @@ func Parse(uri string) (Spec, error) {
 	switch {
 	case kind == KindMic && named && name == "":
 		return bad("want mic:NAME, or mic alone for the device that audio.device names")
-	case kind == KindMic, kind == KindMock && !named:
+	case kind == KindMic, kind == KindMock && !named, kind == KindListen && !named:
 	case kind == KindFile && name != "":
 		s.Stream = idOf(name)
 	case kind == KindFile:
 		return bad("want file:PATH")
-	case kind == "listen":
-		return bad("audio from network clients is not built into this version; want mic, mic:NAME, file:PATH or mock")
 	default:
-		return bad("want mic, mic:NAME, file:PATH or mock")
+		return bad("want mic, mic:NAME, file:PATH, mock or listen")
 	}
 	for key, values := range query {
 		if why := s.option(key, values[len(values)-1]); why != "" {
@@ -83,6 +83,8 @@ func Parse(uri string) (Spec, error) {
 func (s *Spec) option(key, value string) string {
 	var err error
 	switch {
+	case s.Kind == KindListen:
+		return "listen takes no options: each client names its stream"
 	case key == "stream":
 		s.Stream, s.chosen = value, true
 	case key == "pace" && s.Kind == KindFile && (value == "realtime" || value == "fast"):

@@ -22,6 +22,7 @@ func TestParse(t *testing.T) {
 		"mock?repeat=2":                 {kind: "mock", stream: "mock", repeat: 2},
 		"file:/a/My talk.wav":           {kind: "file", name: "/a/My talk.wav", stream: "My_talk"},
 		"file:/a/b.c.flac":              {kind: "file", name: "/a/b.c.flac", stream: "b_c"},
+		"listen":                        {kind: "listen", stream: "listen"},
 		"file:äö.wav":                   {kind: "file", name: "äö.wav", stream: "file"},
 		"file:a.wav?pace=fast&stream=x": {kind: "file", name: "a.wav", stream: "x", fast: true},
 		"file:a.wav?pace=realtime":      {kind: "file", name: "a.wav", stream: "a"},
@@ -39,8 +40,8 @@ func TestBadAddresses(t *testing.T) {
 	for uri, want := range map[string]string{
 		"":                 "want mic",
 		"http://x":         "want mic",
-		"listen":           "not built into this version",
-		"listen?stream=a":  "not built into this version",
+		"listen?stream=a":  "listen takes no options",
+		"listen:5802":      "want mic",
 		"file:":            "want file:PATH",
 		"mic:":             "want mic:NAME",
 		"mock:x":           "want mic",

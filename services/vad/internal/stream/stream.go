@@ -148,6 +148,11 @@ func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 			return err
 		}
 	}
+	if f.GetFinalize() {
+		if err := s.finalize(ctx); err != nil {
+			return err
+		}
+	}
 	if f.GetEnd() {
 		if err := s.flush(ctx, "end_of_stream"); err != nil {
 			return err
