@@ -28,17 +28,26 @@ func NewGate(cfg config.Egress) *Gate {
 	return &Gate{token: cfg.AuthToken, origins: cfg.WebSocket.AllowedOrigins}
 }
 
-// Token says whether the request shows the token, as `Authorization: Bearer …` or in the
-// query; true when none is configured.
+// Schemes are what may stand before a token, in lower case.
+var Schemes = []string{"bearer", "token"}
+
+// Token says whether the request shows the token: as `Authorization: Bearer …` or
+// `Authorization: Token …`, as the second of two WebSocket subprotocols behind one of the
+// schemes, or in the query; true when none is configured.
 func (g *Gate) Token(r *http.Request) bool {
-	if g.token == "" {
-		return true
+	return g.token == "" || subtle.ConstantTimeCompare([]byte(given(r)), []byte(g.token)) == 1
+}
+
+func given(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if slices.Contains(Schemes, strings.ToLower(scheme)) {
+		return strings.TrimSpace(token)
 	}
-	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !bearer {
-		given = r.URL.Query().Get(TokenParameter)
+	scheme, token, _ = strings.Cut(r.Header.Get("Sec-WebSocket-Protocol"), ",")
+	if slices.Contains(Schemes, strings.ToLower(strings.TrimSpace(scheme))) {
+		return strings.TrimSpace(token)
 	}
-	return subtle.ConstantTimeCompare([]byte(given), []byte(g.token)) == 1
+	return r.URL.Query().Get(TokenParameter)
 }
 
 // Origin lets in programs (no Origin), pages of this server, and configured origins.

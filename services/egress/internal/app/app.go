@@ -81,7 +81,8 @@ func routes(rt *service.Runtime, hub *feed.Hub, overview *overview) (*http.Serve
 	mux := http.NewServeMux()
 	obs.Register(mux, rt.Health, rt.Metrics)
 	mux.HandleFunc("GET /health", overview.serve)
-	mux.Handle("GET /stream", websocket.New(rt, hub))
+	door := websocket.NewDoor(rt)
+	mux.Handle("GET /stream", websocket.New(rt, hub, door))
 	web.Register(mux)
 	return mux, httpapi.New(rt, hub, overview.live).Register(mux)
 }
@@ -97,6 +98,9 @@ func publish(ctx context.Context, rt *service.Runtime, hub *feed.Hub, p *zmq.Pub
 			return ctx.Err()
 		case m := <-queue:
 			topic := "transcript."
+			if m.Started != nil {
+				continue // events have a socket of their own
+			}
 			if !m.Final {
 				if !rt.Config.Egress.ZMQ.Interims {
 					continue

@@ -23,6 +23,10 @@ type Message struct {
 	Data     []byte
 	Sequence uint64 // in RTAP_TRANSCRIPTS; 0 for interims
 	Results  *rtapv1.Results
+	// Entry is the parsed message of a final.
+	Entry wire.Entry
+	// Started is set, and only that and Stream and Data, when speech has begun.
+	Started *rtapv1.SpeechStarted
 }
 
 // Hub reads the log and the interims once and hands them to all subscribers.
@@ -87,6 +91,11 @@ func (h *Hub) Run(ctx context.Context) error {
 		return fmt.Errorf("reading interims: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
+	events, err := h.rt.Bus.Conn().Subscribe(bus.Vad("*", "started"), h.started)
+	if err != nil {
+		return fmt.Errorf("reading events: %w", err)
+	}
+	defer func() { _ = events.Unsubscribe() }()
 	var from uint64
 	if !bus.Retry(ctx, h.rt.Log, "finding the end of the transcript log", func() (err error) {
 		from, err = h.rt.Bus.NextFinalSequence(ctx)
@@ -145,7 +154,7 @@ func parse(data []byte, sequence uint64) (Message, bool) {
 	if err != nil {
 		return Message{}, false
 	}
-	return Message{Stream: e.StreamID(), Seq: e.Seq(), Final: true, Data: data, Sequence: sequence, Results: e.Results}, true
+	return Message{Stream: e.StreamID(), Seq: e.Seq(), Final: true, Data: data, Sequence: sequence, Results: e.Results, Entry: e}, true
 }
 
 // observe takes the latencies that the final carries; it has just been handed over.

@@ -1,9 +1,10 @@
-// Package websocket serves /stream: transcripts as JSON text messages.
+// Package websocket serves /stream, transcripts as JSON text messages, and holds what other
+// WebSocket handlers share with it: who may come in, and connections.
 package websocket
 
 import (
 	"context"
-	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/services/egress/internal/access"
@@ -24,21 +24,19 @@ import (
 type Handler struct {
 	rt   *service.Runtime
 	hub  *feed.Hub
-	gate *access.Gate
-	up   websocket.Upgrader
+	door *Door
 }
 
-// New serves what hub hands out.
-func New(rt *service.Runtime, hub *feed.Hub) *Handler {
-	h := &Handler{rt: rt, hub: hub, gate: access.NewGate(rt.Config.Egress)}
-	h.up.CheckOrigin = h.gate.Origin
-	return h
+// New serves what hub hands out to whom door lets in.
+func New(rt *service.Runtime, hub *feed.Hub, door *Door) *Handler {
+	return &Handler{rt: rt, hub: hub, door: door}
 }
 
 // query is what a client asks for.
 type query struct {
 	streams  []string
 	interims bool
+	events   bool
 	fromSeq  uint32
 	replay   bool
 	logID    string
@@ -59,6 +57,10 @@ func parse(v url.Values) (q query, err error) {
 			if q.interims, err = strconv.ParseBool(value); err != nil {
 				return q, fmt.Errorf("interim_results=%q: want true or false", value)
 			}
+		case "vad_events":
+			if q.events, err = strconv.ParseBool(value); err != nil {
+				return q, fmt.Errorf("vad_events=%q: want true or false", value)
+			}
 		case "from_seq":
 			n, err := strconv.ParseUint(value, 10, 32)
 			if err != nil {
@@ -78,12 +80,12 @@ func parse(v url.Values) (q query, err error) {
 // ServeHTTP serves one client until it goes.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	refuse := func(code int, why string) { access.Problem(w, code, why) }
-	if !h.gate.Origin(r) {
-		refuse(http.StatusForbidden, "pages of "+r.Header.Get("Origin")+" are not let in (egress.websocket.allowed_origins)")
-		return
-	}
-	if !h.gate.Token(r) {
+	switch err := h.door.Admit(r); {
+	case errors.Is(err, ErrToken):
 		access.Unauthorized(w)
+		return
+	case err != nil:
+		refuse(http.StatusForbidden, err.Error())
 		return
 	}
 	q, err := parse(r.URL.Query())
@@ -97,61 +99,34 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	lenientKey(r)
-	conn, err := h.up.Upgrade(w, r, nil)
+	conn, err := h.door.Upgrade(w, r, nil)
 	if err != nil {
 		return // Upgrade has answered
 	}
 	h.serve(context.WithoutCancel(r.Context()), conn, q)
 }
 
-// lenientKey lets clients in whose key is not 16 bytes long, as in many curl examples.
-// The key is only echoed back as a hash; gorilla insists on its length, so a valid one
-// takes its place. Such clients do not check the hash.
-func lenientKey(r *http.Request) {
-	raw, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
-	if err == nil && len(raw) > 0 && len(raw) != 16 {
-		r.Header.Set("Sec-WebSocket-Key", base64.StdEncoding.EncodeToString(append(raw, make([]byte, 16)...)[:16]))
-	}
-}
-
-func (h *Handler) serve(ctx context.Context, conn *websocket.Conn, q query) {
+func (h *Handler) serve(ctx context.Context, conn *Conn, q query) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer func() { _ = conn.Close() }()
 	cfg := h.rt.Config.Egress.WebSocket
 	var slow atomic.Bool
 	queue, unsubscribe := h.hub.Subscribe(cfg.QueueMessages, func() { slow.Store(true); cancel() })
 	defer unsubscribe()
-	go read(conn, cfg.PingInterval, cancel)
-	c := &client{conn: conn, timeout: cfg.WriteTimeout, q: q}
-	code, reason := websocket.CloseGoingAway, "server stops"
+	go func() { conn.Watch(cfg.PingInterval); cancel() }()
+	c := &client{conn: conn, q: q}
+	code, reason := CodeGoingAway, "server stops"
 	if err := c.pump(ctx, h.hub, queue, cfg.PingInterval); err != nil {
-		code, reason = websocket.CloseInternalServerErr, err.Error()
+		code, reason = CodeInternal, err.Error()
 	}
 	if slow.Load() {
-		code, reason = websocket.CloseTryAgainLater, fmt.Sprintf("slow consumer: resume with from_seq=%d", c.lastSeq+1)
+		code, reason = CodeTryAgain, fmt.Sprintf("slow consumer: resume with from_seq=%d", c.lastSeq+1)
 	}
-	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason[:min(len(reason), 120)]), time.Now().Add(time.Second))
-}
-
-// read drops what clients send and notices when they go.
-func read(conn *websocket.Conn, ping time.Duration, gone func()) {
-	defer gone()
-	conn.SetReadLimit(64 << 10)
-	extend := func(string) error { return conn.SetReadDeadline(time.Now().Add(3 * ping)) }
-	_ = extend("")
-	conn.SetPongHandler(extend)
-	for {
-		if _, _, err := conn.ReadMessage(); err != nil {
-			return
-		}
-	}
+	conn.End(code, reason)
 }
 
 type client struct {
-	conn    *websocket.Conn
-	timeout time.Duration
+	conn    *Conn
 	q       query
 	lastSeq uint32
 	sent    uint64 // sequence in the log up to which the replay has given everything
@@ -171,7 +146,7 @@ func (c *client) pump(ctx context.Context, hub *feed.Hub, queue <-chan feed.Mess
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := c.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.timeout)); err != nil {
+			if err := c.conn.Ping(); err != nil {
 				return nil //nolint:nilerr // the client has gone; there is nobody to tell
 			}
 		case m := <-queue:
@@ -189,17 +164,17 @@ func (c *client) wants(m feed.Message) bool {
 	if len(c.q.streams) > 0 && !slices.Contains(c.q.streams, m.Stream) {
 		return false
 	}
-	if !m.Final {
+	switch {
+	case m.Started != nil:
+		return c.q.events
+	case !m.Final:
 		return c.q.interims
 	}
 	return m.Sequence > c.sent
 }
 
 func (c *client) write(m feed.Message) error {
-	if err := c.conn.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
-		return err
-	}
-	if err := c.conn.WriteMessage(websocket.TextMessage, m.Data); err != nil {
+	if err := c.conn.Send(m.Data); err != nil {
 		return err
 	}
 	if m.Final {

@@ -51,7 +51,7 @@ func start(t *testing.T, change func(*config.Config)) *gateway {
 	wg.Go(func() { _ = hub.Run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait(); b.Conn().Close() })
 	<-hub.Ready()
-	g := &gateway{bus: b, server: httptest.NewServer(websocket.New(rt, hub))}
+	g := &gateway{bus: b, server: httptest.NewServer(websocket.New(rt, hub, websocket.NewDoor(rt)))}
 	t.Cleanup(g.server.Close)
 	return g
 }
