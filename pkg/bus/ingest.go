@@ -195,3 +195,27 @@ func (b *Bus) KnownEpoch(ctx context.Context, stream string) (uint64, error) {
 	}
 	return max(cp.GetEpoch(), last.GetEpoch()), nil
 }
+
+// LastFrameAge returns how long ago a stream's newest frame was stored and what it names as
+// its source; "" when there is none or it was the source's last.
+func (b *Bus) LastFrameAge(ctx context.Context, stream string) (age time.Duration, source string, err error) {
+	s, err := b.js.Stream(ctx, StreamAudio)
+	if err != nil {
+		return 0, "", fmt.Errorf("opening audio: %w", err)
+	}
+	msg, err := s.GetLastMsgForSubject(ctx, Audio(stream))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, "", nil
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("reading the last frame of %s: %w", stream, err)
+	}
+	f := &rtapv1.Frame{}
+	if err := proto.Unmarshal(msg.Data, f); err != nil {
+		return 0, "", fmt.Errorf("decoding the last frame of %s: %w", stream, err)
+	}
+	if f.GetEnd() {
+		return 0, "", nil
+	}
+	return time.Since(msg.Time), f.GetSource(), nil
+}

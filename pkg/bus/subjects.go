@@ -85,6 +85,9 @@ func Result(stream string, ordinal uint64) string {
 	return prefix + "result." + stream + "." + strconv.FormatUint(ordinal, 10)
 }
 
+// ResultsOf matches a stream's results, late ones left out.
+func ResultsOf(stream string) string { return prefix + "result." + stream + ".*" }
+
 // ResultLate is where a success after a dead result goes.
 func ResultLate(stream string, ordinal uint64) string { return Result(stream, ordinal) + ".late" }
 

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"math"
 	"strings"
 	"unicode"
@@ -26,13 +28,22 @@ func NewResults(span *rtapv1.Span, rec *rtapv1.Recognition) *rtapv1.Results {
 		Type: "Results", ChannelIndex: []uint32{0, 1},
 		Start: rounded(start), Duration: rounded(seconds(span.GetEndSample()) - start),
 		Channel: &rtapv1.Channel{Alternatives: []*rtapv1.Alternative{alt}},
-		Metadata: &rtapv1.ResultsMetadata{ModelInfo: &rtapv1.ModelInfo{
-			Name: rec.GetModel().GetName(), Arch: rec.GetModel().GetArch(), Version: rec.GetModel().GetVersion(),
-		}},
+		Metadata: &rtapv1.ResultsMetadata{
+			ModelInfo: &rtapv1.ModelInfo{Name: rec.GetModel().GetName(), Arch: rec.GetModel().GetArch(), Version: rec.GetModel().GetVersion()},
+			ModelUuid: modelUUID(rec.GetModel().GetName(), rec.GetModel().GetVersion()),
+		},
 		Rtap: &rtapv1.ResultsRtap{
 			Schema: Schema, Language: rec.GetLanguage(), Epoch: uint32(span.GetEpoch()), LatencyMs: &rtapv1.LatencyMs{},
 		},
 	}
+}
+
+// modelUUID names a model as Deepgram's clients expect: the same for the same model
+// everywhere, in the form of a UUID of version 8.
+func modelUUID(name, version string) string {
+	h := sha256.Sum256([]byte(name + "\x00" + version))
+	h[6], h[8] = h[6]&0x0f|0x80, h[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])
 }
 
 // Bare is a word in lower case without the punctuation around it.

@@ -17,6 +17,7 @@ import (
 	"github.com/rtap/rtap/services/egress/internal/feed"
 	"github.com/rtap/rtap/services/egress/internal/httpapi"
 	"github.com/rtap/rtap/services/egress/internal/journal"
+	"github.com/rtap/rtap/services/egress/internal/listen"
 	"github.com/rtap/rtap/services/egress/internal/web"
 	"github.com/rtap/rtap/services/egress/internal/websocket"
 	"github.com/rtap/rtap/services/egress/internal/zmq"
@@ -49,13 +50,14 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	hub := feed.NewHub(rt)
 	diary := journal.New(rt, hub)
 	overview := newOverview(rt, diary.Stages)
-	mux, err := routes(rt, hub, overview)
+	door := websocket.NewDoor(rt)
+	mux, err := routes(rt, hub, door, overview)
 	if err != nil {
 		return err
 	}
 	handler := access.Log(rt, mux)
 	sequencer := feed.NewSequencer(rt)
-	return rt.Run(ctx, "", "",
+	parts := []lifecycle.Part{
 		service.HTTPPart("http", api, handler),
 		service.HTTPPart("websocket", ws, handler),
 		lifecycle.Part{Name: "overview", Run: overview.run},
@@ -73,15 +75,21 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 				return ctx.Err()
 			}
 		}},
-	)
+	}
+	if cfg.ListenAPI.Enabled {
+		clients := listen.New(rt, hub, door, overview.takesRemoteAudio)
+		mux.Handle("GET /v1/listen", clients)
+		// The last to start and the first to stop: its clients need all the others.
+		parts = append(parts, lifecycle.Part{Name: "listen", Run: clients.Run})
+	}
+	return rt.Run(ctx, "", "", parts...)
 }
 
 // routes is everything that is answered over HTTP, on both ports.
-func routes(rt *service.Runtime, hub *feed.Hub, overview *overview) (*http.ServeMux, error) {
+func routes(rt *service.Runtime, hub *feed.Hub, door *websocket.Door, overview *overview) (*http.ServeMux, error) {
 	mux := http.NewServeMux()
 	obs.Register(mux, rt.Health, rt.Metrics)
 	mux.HandleFunc("GET /health", overview.serve)
-	door := websocket.NewDoor(rt)
 	mux.Handle("GET /stream", websocket.New(rt, hub, door))
 	web.Register(mux)
 	return mux, httpapi.New(rt, hub, overview.live).Register(mux)

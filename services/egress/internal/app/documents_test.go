@@ -30,6 +30,7 @@ import (
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/egress/internal/feed"
 	"github.com/rtap/rtap/services/egress/internal/httpapi"
+	"github.com/rtap/rtap/services/egress/internal/websocket"
 	"go.uber.org/goleak"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -60,7 +61,7 @@ func gateway(t *testing.T, token string) (*httptest.Server, *bus.Bus) {
 	}
 	o := newOverview(rt, func([]*rtapv1.ServiceStatus) {})
 	o.seen = []*rtapv1.ServiceStatus{rt.Health.Status(), {Service: "capture", Instance: "c", Streams: []string{"s"}, Reasons: []string{"no device"}}}
-	mux, err := routes(rt, feed.NewHub(rt), o)
+	mux, err := routes(rt, feed.NewHub(rt), websocket.NewDoor(rt), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,8 +26,9 @@ type overview struct {
 	rt     *service.Runtime
 	onSeen func([]*rtapv1.ServiceStatus)
 
-	mu   sync.Mutex
-	seen []*rtapv1.ServiceStatus
+	mu     sync.Mutex
+	seen   []*rtapv1.ServiceStatus
+	remote time.Time // when a capture was last seen that takes remote clients' audio
 }
 
 func newOverview(rt *service.Runtime, onSeen func([]*rtapv1.ServiceStatus)) *overview {
@@ -60,6 +61,11 @@ func (o *overview) ask(ctx context.Context) {
 	}
 	o.mu.Lock()
 	o.seen = seen
+	for _, s := range seen {
+		if s.GetService() == "capture" && s.GetAttributes()["listen"] == "true" {
+			o.remote = time.Now()
+		}
+	}
 	o.mu.Unlock()
 	o.onSeen(seen)
 }
@@ -74,6 +80,22 @@ func (o *overview) live() (streams []string) {
 		}
 	}
 	return streams
+}
+
+// remoteGrace bridges the restart of a capture process: its clients' audio waits meanwhile.
+const remoteGrace = 30 * time.Second
+
+// takesRemoteAudio says whether there is a capture process for remote clients.
+func (o *overview) takesRemoteAudio(ctx context.Context) bool {
+	recent := func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return !o.remote.IsZero() && time.Since(o.remote) < remoteGrace
+	}
+	if !recent() {
+		o.ask(ctx)
+	}
+	return recent()
 }
 
 // serve answers 503 with the reasons when a stage is missing or not ready.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -119,7 +120,7 @@ func (c *Conn) Gone() <-chan struct{} { return c.read }
 // them. The reader must be reading, or in Drain soon.
 func (c *Conn) End(code int, reason string) {
 	c.ending.Store(true)
-	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason[:min(len(reason), longestReason)]), time.Now().Add(controlDeadline))
+	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, strings.ToValidUTF8(reason[:min(len(reason), longestReason)], "")), time.Now().Add(controlDeadline))
 	_ = c.ws.SetReadDeadline(time.Now().Add(farewell))
 	select {
 	case <-c.read:
