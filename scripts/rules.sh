@@ -21,7 +21,7 @@ leaf() { # only these folders may import the library
 leaf github.com/gen2brain/malgo 'services/capture/internal/device'
 leaf github.com/pebbe/zmq4 'services/egress/internal/zmq|test'
 leaf github.com/yalue/onnxruntime_go 'pkg/onnx|services/vad/internal/silero|services/stt/internal/moonshine'
-leaf github.com/gorilla/websocket 'services/egress/internal/websocket|cmd/rtap/internal/bench/rig|cmd/rtap/internal/verify|test'
+leaf github.com/gorilla/websocket 'services/egress/internal/websocket|services/egress/internal/listen|cmd/rtap/internal/bench/rig|cmd/rtap/internal/verify|test'
 
 while read -r dir; do
   ls "$dir"/*.go | grep -qv _test.go || continue

@@ -97,6 +97,20 @@ func (s *session) ask(stored bool) bool {
 	return true
 }
 
+// askAll takes the Finalizes that came before something that may answer them.
+func (s *session) askAll() bool {
+	for {
+		select {
+		case stored := <-s.asks:
+			if !s.ask(stored) {
+				return false
+			}
+		default:
+			return true
+		}
+	}
+}
+
 // answer tells the client that a Finalize has come to nothing, when all that it said before
 // is final.
 func (s *session) answer() bool {

@@ -87,10 +87,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.leave()
 	header := http.Header{"dg-request-id": {id}, "Rtap-Stream-Id": {s.q.stream}}
-	for _, w := range s.q.warnings {
-		header.Add("Rtap-Warning", w.GetMessage())
+	if len(s.q.warnings) > 0 {
+		var all []string
+		for _, w := range s.q.warnings {
+			all = append(all, w.GetMessage())
+		}
+		header.Set("Rtap-Warning", strings.Join(all, "; "))
 	}
 	ctx := context.WithoutCancel(r.Context())
+	defer s.subscribe()()
 	conn, upgradeErr := h.door.Upgrade(w, r, header)
 	if upgradeErr != nil {
 		s.log.Info("client has gone before it was served", "error", upgradeErr)
@@ -214,16 +219,6 @@ func (h *Handler) open(ctx context.Context, id string, q query) (*session, error
 		timeline: newTimeline(q.format), notices: make(chan proto.Message, notices), asks: make(chan bool, notices), over: make(chan ending, 1), stop: h.stop,
 		settled: map[uint64]bool{},
 	}
-	var err error
-	if s.epoch, err = h.rt.Bus.KnownEpoch(ctx, q.stream); err != nil {
-		return nil, err
-	}
-	if s.through, err = h.ordinal(ctx, q.stream); err != nil {
-		return nil, err
-	}
-	if s.logID, err = h.rt.Bus.LogID(ctx); err != nil {
-		return nil, err
-	}
 	s.up = &uplink{
 		bus: h.rt.Bus, log: s.log, format: q.format, timeline: s.timeline, beat: cfg.IdleTimeout / beats, storeTimeout: cfg.StoreTimeout,
 		chunk: &rtapv1.IngestChunk{
@@ -241,20 +236,31 @@ func (h *Handler) open(ctx context.Context, id string, q query) (*session, error
 	if err := s.up.open(ctx); err != nil {
 		return nil, err
 	}
+	// From here on the stream is this client's, and as it has sent nothing, all that is known
+	// of it is others'.
+	if err := s.look(ctx); err != nil {
+		s.up.close()
+		go s.up.run(context.WithoutCancel(ctx))
+		return nil, err
+	}
 	return s, nil
 }
 
-// ordinal is the highest that the stream has given out.
-func (h *Handler) ordinal(ctx context.Context, stream string) (uint64, error) {
-	cp, _, err := h.rt.Bus.LoadCheckpoint(ctx, stream)
-	if err != nil {
-		return 0, err
+// look notes what there is already of the stream.
+func (s *session) look(ctx context.Context) (err error) {
+	if s.epoch, err = s.rt.Bus.KnownEpoch(ctx, s.q.stream); err != nil {
+		return err
 	}
-	highest, err := h.rt.Bus.HighestOrdinal(ctx, stream)
-	if err != nil {
-		return 0, err
+	if s.through, err = s.rt.Bus.HighestOrdinal(ctx, s.q.stream); err != nil {
+		return err
 	}
-	return max(cp.GetOrdinal(), highest), nil
+	cp, _, err := s.rt.Bus.LoadCheckpoint(ctx, s.q.stream)
+	if err != nil {
+		return err
+	}
+	s.through = max(s.through, cp.GetOrdinal())
+	s.logID, err = s.rt.Bus.LogID(ctx)
+	return err
 }
 
 // event tells capture, and whoever keeps an audit, of a client.

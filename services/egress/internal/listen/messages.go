@@ -2,9 +2,9 @@ package listen
 
 import (
 	"encoding/hex"
+	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -20,7 +20,7 @@ func (s *session) results(r *rtapv1.Results) *rtapv1.Results {
 	}
 	r.Metadata.RequestId = s.id
 	start := s.timeline.client(r.GetStart())
-	r.Duration = s.timeline.client(r.GetStart()+r.GetDuration()) - start
+	r.Duration = math.Round((s.timeline.client(r.GetStart()+r.GetDuration())-start)*10000) / 10000
 	r.Start = start
 	for _, a := range r.GetChannel().GetAlternatives() {
 		for _, w := range a.GetWords() {
@@ -85,6 +85,3 @@ func (s *session) use(m *rtapv1.ResultsMetadata) {
 		s.models = append(s.models, m)
 	}
 }
-
-// since is for logs.
-func (s *session) since() time.Duration { return time.Since(s.opened).Round(time.Millisecond) }

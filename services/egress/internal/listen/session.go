@@ -47,10 +47,13 @@ type session struct {
 	up       *uplink
 	timeline *timeline
 	conn     *websocket.Conn
-	notices  chan proto.Message // from the uplink and the reader to the client
-	asks     chan bool          // a Finalize is stored, or nothing has come since the last
-	over     chan ending        // what ends the client's part
-	stop     <-chan struct{}    // closed when the server stops
+	queue    <-chan feed.Message // of all streams
+	outcomes chan *nats.Msg      // results of this one, and vad's answers to Finalize
+	slow     chan struct{}       // closed when the client does not keep up
+	notices  chan proto.Message  // from the uplink and the reader to the client
+	asks     chan bool           // a Finalize is stored, or nothing has come since the last
+	over     chan ending         // what ends the client's part
+	stop     <-chan struct{}     // closed when the server stops
 
 	// Of run alone.
 	seq      uint32
@@ -69,28 +72,37 @@ type ending struct {
 	problem *rtapv1.ListenError // told before the close
 }
 
-// run serves the client until it has everything or has gone, and all is stored.
-func (s *session) run(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	results := make(chan *nats.Msg, 256)
+// subscribe begins to listen to what is said of the stream; do it before the client knows
+// that it may send.
+func (s *session) subscribe() (unsubscribe func()) {
+	s.outcomes, s.slow = make(chan *nats.Msg, 256), make(chan struct{})
+	var subs []*nats.Subscription
 	for _, subject := range []string{bus.Vad(s.q.stream, "finalized"), bus.ResultsOf(s.q.stream)} {
-		sub, err := s.rt.Bus.Conn().ChanSubscribe(subject, results)
+		sub, err := s.rt.Bus.Conn().ChanSubscribe(subject, s.outcomes)
 		if err != nil {
-			s.log.Warn("finals without a text will not be noticed", "error", err)
+			s.log.Warn("a Finalize that comes to nothing will not be noticed", "error", err)
 			continue
 		}
-		defer func() { _ = sub.Unsubscribe() }()
+		subs = append(subs, sub)
 	}
-	slow := make(chan struct{})
-	queue, unsubscribe := s.hub.Subscribe(s.rt.Config.Egress.WebSocket.QueueMessages, func() { close(slow) })
-	defer unsubscribe()
+	queue, cancel := s.hub.Subscribe(s.rt.Config.Egress.WebSocket.QueueMessages, func() { close(s.slow) })
+	s.queue = queue
+	return func() {
+		cancel()
+		for _, sub := range subs {
+			_ = sub.Unsubscribe()
+		}
+	}
+}
+
+// run serves the client until it has everything or has gone, and all is stored.
+func (s *session) run(ctx context.Context) {
 	go s.up.run(ctx)
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
 	go s.receive(reading)
 
-	e := s.serve(queue, results, slow)
+	e := s.serve()
 	s.up.close()
 	stopReading()
 	if e.problem != nil {
@@ -102,12 +114,12 @@ func (s *session) run(ctx context.Context) {
 		s.log.Error("not all that a client sent could be stored", "error", s.up.err)
 		s.rt.Metrics.Errors.WithLabelValues("egress", "listen_not_stored").Inc()
 	}
-	s.log.Info("client has gone", "code", e.code, "reason", e.reason, "after", s.since(),
+	s.log.Info("client has gone", "code", e.code, "reason", e.reason, "connected_seconds", time.Since(s.opened).Seconds(),
 		"audio_seconds", s.up.format.Seconds(s.up.offset.Load()), "last_seq", s.seq)
 }
 
 // serve writes what the client gets and returns how to close its connection.
-func (s *session) serve(queue <-chan feed.Message, results <-chan *nats.Msg, slow <-chan struct{}) ending {
+func (s *session) serve() ending {
 	if s.q.openingMetadata && !s.send(s.metadata(false)) {
 		return ending{code: websocket.CodeGoingAway}
 	}
@@ -119,15 +131,15 @@ func (s *session) serve(queue <-chan feed.Message, results <-chan *nats.Msg, slo
 	for {
 		ok := true
 		select {
-		case m := <-queue:
+		case m := <-s.queue:
 			if m.Stream != s.q.stream {
 				continue
 			}
 			quiet.Reset(patience)
-			ok = s.give(m)
-		case m := <-results:
+			ok = s.askAll() && s.give(m)
+		case m := <-s.outcomes:
 			s.notice(m)
-			ok = s.answer()
+			ok = s.askAll() && s.answer()
 		case n := <-s.notices:
 			ok = s.send(n)
 		case stored := <-s.asks:
@@ -149,7 +161,7 @@ func (s *session) serve(queue <-chan feed.Message, results <-chan *nats.Msg, slo
 				return s.problem(websocket.CodeInternal, netNoResult, "the stream's end was not transcribed in time; finals go on in its log")
 			}
 			quiet.Reset(patience)
-		case <-slow:
+		case <-s.slow:
 			return ending{code: websocket.CodeTryAgain, reason: fmt.Sprintf("slow consumer: the finals from %d on are at /stream", s.seq+1)}
 		case <-s.stop:
 			return ending{code: websocket.CodeRestart, reason: "server stops"}

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"math"
 	"sync"
 
 	"github.com/rtap/rtap/pkg/ingest"
@@ -46,7 +47,7 @@ func (t *timeline) client(seconds float64) float64 {
 		if i+1 < len(t.runs) {
 			at = min(at, t.format.Seconds(t.runs[i+1].ByteOffset)) // within the silence
 		}
-		return at
+		return math.Round(at*10000) / 10000
 	}
 	return seconds
 }

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -70,8 +70,10 @@ func (c *Conn) Next(limit int, within time.Duration) (binary bool, data []byte, 
 	if err == nil {
 		data, err = io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	}
+	// gorilla hides the error of an expired deadline behind one of its own.
+	var network net.Error
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.As(err, &network) && network.Timeout():
 		return false, nil, ErrIdle
 	case err != nil:
 		return false, nil, err
