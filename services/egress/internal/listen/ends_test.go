@@ -115,6 +115,24 @@ func TestKeepAliveAndOldWayToClose(t *testing.T) {
 	}
 }
 
+// TestFinalsMayTakeLonger: who has closed the stream is not idle.
+func TestFinalsMayTakeLonger(t *testing.T) {
+	g := start(t, func(c *config.Config) { c.Egress.ListenAPI.IdleTimeout = time.Second })
+	c := g.connect(t, "stream=s")
+	send(t, c, gorilla.BinaryMessage, "abcd")
+	say(t, c, "CloseStream")
+	g.chunks(t, "s")
+	time.Sleep(2500 * time.Millisecond)
+	g.final(t, "s", "late", 1, 0)
+	g.end(t, "s", 1)
+	if m := message(t, c); m["is_final"] != true {
+		t.Errorf("got %v", m)
+	}
+	if m := message(t, c); m["type"] != "Metadata" {
+		t.Errorf("got %v", m)
+	}
+}
+
 // TestStoreIsFull: the client is told and held back, and when there is room again nothing
 // is missing.
 func TestStoreIsFull(t *testing.T) {

@@ -220,12 +220,7 @@ func (u *uplink) store(ctx context.Context, c *rtapv1.IngestChunk) error {
 	began, told := time.Now(), false
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		again := u.bus.Reconnected()
-		attempt, cancel := context.WithTimeout(ctx, storeAttempt)
-		at, err := u.bus.StoreIngest(attempt, c, u.sequence)
-		if errors.Is(err, bus.ErrConflict) {
-			at, err = u.reread(attempt, c)
-		}
-		cancel()
+		at, err := u.attempt(ctx, again, c)
 		switch {
 		case err == nil:
 			u.sequence = at
@@ -253,6 +248,26 @@ func (u *uplink) store(ctx context.Context, c *rtapv1.IngestChunk) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// attempt tries once; an answer that a lost connection has taken with it is not waited for.
+func (u *uplink) attempt(ctx context.Context, again <-chan struct{}, c *rtapv1.IngestChunk) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeAttempt)
+	defer cancel()
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-again:
+			cancel()
+		case <-over:
+		}
+	}()
+	at, err := u.bus.StoreIngest(ctx, c, u.sequence)
+	if errors.Is(err, bus.ErrConflict) {
+		return u.reread(ctx, c)
+	}
+	return at, err
 }
 
 // reread finds out what a refused write means: it is there and only its acknowledgement was

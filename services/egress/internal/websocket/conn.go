@@ -108,6 +108,10 @@ func (c *Conn) Watch(every time.Duration) {
 // it what the client has not yet read.
 func (c *Conn) Drain() {
 	defer close(c.read)
+	_ = c.ws.SetReadDeadline(time.Time{})
+	if c.ending.Load() {
+		_ = c.ws.SetReadDeadline(time.Now().Add(farewell))
+	}
 	for {
 		if _, _, err := c.ws.NextReader(); err != nil {
 			return
