@@ -23,7 +23,7 @@ endif
 PACKAGES = $(addsuffix /...,$(addprefix ./,$(MODULES)))
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## system packages, native parts and models; asks for root only when something is missing
 	@scripts/deps.sh
@@ -65,6 +65,9 @@ image: ## rtap:latest, the image of docker-compose.yml
 e2e-compose: ## the container stack as an operator runs it; needs Docker or Podman, the manual's ports, ten minutes
 	go test -tags compose -count=1 -timeout 40m -v ./test/compose
 
+test-clients: build ## Deepgram's SDKs, websockets and pyzmq against /v1/listen; installs them with pip and npm
+	test/clients/run.sh
+
 fmt: ## format the Go code
 	gofmt -w $(MODULES)
 
@@ -77,4 +80,4 @@ generate: ## Go code from proto/
 check: test-data ## what CI runs: format, vet, lint, drift, builds alone, race tests
 	@scripts/check.sh $(MODULES)
 
-.PHONY: help deps build run test-data test test-native e2e bench bench-rivals fmt lint generate check image e2e-compose
+.PHONY: help deps build run test-data test test-native e2e bench bench-rivals fmt lint generate check image e2e-compose test-clients

@@ -32,8 +32,7 @@ func NewGate(cfg config.Egress) *Gate {
 var Schemes = []string{"bearer", "token"}
 
 // Token says whether the request shows the token: as `Authorization: Bearer …` or
-// `Authorization: Token …`, as the second of two WebSocket subprotocols behind one of the
-// schemes, or in the query; true when none is configured.
+// `Authorization: Token …`, as a WebSocket subprotocol behind one of the schemes, or in the query; true when none is configured.
 func (g *Gate) Token(r *http.Request) bool {
 	return g.token == "" || subtle.ConstantTimeCompare([]byte(given(r)), []byte(g.token)) == 1
 }
@@ -43,9 +42,11 @@ func given(r *http.Request) string {
 	if slices.Contains(Schemes, strings.ToLower(scheme)) {
 		return strings.TrimSpace(token)
 	}
-	scheme, token, _ = strings.Cut(r.Header.Get("Sec-WebSocket-Protocol"), ",")
-	if slices.Contains(Schemes, strings.ToLower(strings.TrimSpace(scheme))) {
-		return strings.TrimSpace(token)
+	offered := strings.Split(r.Header.Get("Sec-WebSocket-Protocol"), ",")
+	for i := range len(offered) - 1 {
+		if slices.Contains(Schemes, strings.ToLower(strings.TrimSpace(offered[i]))) {
+			return strings.TrimSpace(offered[i+1])
+		}
 	}
 	return r.URL.Query().Get(TokenParameter)
 }

@@ -344,7 +344,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	// A page in a browser can only name subprotocols.
-	c2, res, err := g.dial(t, linear16, http.Header{"Sec-WebSocket-Protocol": {"token, secret"}})
+	c2, res, err := g.dial(t, linear16, http.Header{"Sec-WebSocket-Protocol": {"token, secret, x-deepgram-session-id, 1"}})
 	if err != nil || c2.Subprotocol() != "token" {
 		t.Errorf("subprotocol: %v %v", err, res)
 	}
