@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ErrFull: a stream that refuses what is new has no room.
+// ErrFull says that a stream that refuses what is new has no room.
 var ErrFull = errors.New("the store is full")
 
 const (

@@ -79,23 +79,30 @@ func (g *gateway) serve(t *testing.T) {
 	t.Cleanup(func() { g.stop(); g.server.Close(); cancel(); wg.Wait(); b.Conn().Close() })
 }
 
-func (g *gateway) dial(t *testing.T, query string, header http.Header) (*gorilla.Conn, *http.Response, error) {
+// answer is how a request was answered.
+type answer struct {
+	code   int
+	header http.Header
+}
+
+func (g *gateway) dial(t *testing.T, query string, header http.Header) (*gorilla.Conn, answer, error) {
 	t.Helper()
 	c, res, err := gorilla.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(g.server.URL, "http")+"/v1/listen?"+query, header)
-	if res != nil {
-		_ = res.Body.Close()
+	if res == nil {
+		t.Fatal(err)
 	}
+	_ = res.Body.Close()
 	if c != nil {
 		t.Cleanup(func() { _ = c.Close() })
 	}
-	return c, res, err
+	return c, answer{res.StatusCode, res.Header}, err
 }
 
 func (g *gateway) connect(t *testing.T, query string) *gorilla.Conn {
 	t.Helper()
-	c, res, err := g.dial(t, linear16+"&"+query, nil)
+	c, got, err := g.dial(t, linear16+"&"+query, nil)
 	if err != nil {
-		t.Fatalf("%v: %s", err, res.Header.Get("dg-error"))
+		t.Fatalf("%v: %s", err, got.header.Get("dg-error"))
 	}
 	return c
 }
@@ -210,8 +217,8 @@ func TestAudioIsStoredAndTranscriptsComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.Header.Get("Rtap-Stream-Id") != "desk" || len(res.Header.Get("dg-request-id")) != 36 || !strings.Contains(res.Header.Get("Rtap-Warning"), "model=nova-3") {
-		t.Errorf("header %v", res.Header)
+	if res.header.Get("Rtap-Stream-Id") != "desk" || len(res.header.Get("dg-request-id")) != 36 || !strings.Contains(res.header.Get("Rtap-Warning"), "model=nova-3") {
+		t.Errorf("header %v", res.header)
 	}
 	audio := bytes.Repeat([]byte("0123456789abcde"), 50_000) // in odd pieces, and one too long for a chunk
 	for rest := audio; len(rest) > 0; {
@@ -223,7 +230,7 @@ func TestAudioIsStoredAndTranscriptsComeBack(t *testing.T) {
 	g.last, g.seq, g.ordinal = 0, 0, 0
 	g.final(t, "desk", "hello", 1, 2.5)
 	m := message(t, c)
-	if m["type"] != "Results" || m["metadata"].(map[string]any)["request_id"] != res.Header.Get("dg-request-id") || m["start"] != 2.5 {
+	if m["type"] != "Results" || m["metadata"].(map[string]any)["request_id"] != res.header.Get("dg-request-id") || m["start"] != 2.5 {
 		t.Errorf("got %v", m)
 	}
 	say(t, c, "KeepAlive")
@@ -243,7 +250,7 @@ func TestAudioIsStoredAndTranscriptsComeBack(t *testing.T) {
 	m = message(t, c)
 	sum := sha256.Sum256(audio)
 	if m["type"] != "Metadata" || m["sha256"] != hex.EncodeToString(sum[:]) || m["duration"] != float64(len(audio)/2)/16000 || m["channels"] != 1.0 ||
-		m["transaction_key"] != "deprecated" || m["request_id"] != res.Header.Get("dg-request-id") {
+		m["transaction_key"] != "deprecated" || m["request_id"] != res.header.Get("dg-request-id") {
 		t.Errorf("metadata %v", m)
 	}
 	if _, err := time.Parse(time.RFC3339, m["created"].(string)); err != nil {
@@ -339,7 +346,7 @@ func TestRefusals(t *testing.T) {
 		"a device's stream":      {linear16 + "&stream=mic", token, 409, "made by mic:USB"},
 	} {
 		_, res, err := g.dial(t, tt.query, tt.header)
-		if err == nil || res == nil || res.StatusCode != tt.code || !strings.Contains(res.Header.Get("dg-error"), tt.want) || res.Header.Get("dg-request-id") == "" {
+		if err == nil || res.code != tt.code || !strings.Contains(res.header.Get("dg-error"), tt.want) || res.header.Get("dg-request-id") == "" {
 			t.Errorf("%s: %v %v, want %d %s", name, err, res, tt.code, tt.want)
 		}
 	}
@@ -348,14 +355,14 @@ func TestRefusals(t *testing.T) {
 	if err != nil || c2.Subprotocol() != "token" {
 		t.Errorf("subprotocol: %v %v", err, res)
 	}
-	if _, res, err = g.dial(t, linear16, token); err == nil || res.StatusCode != 429 {
+	if _, res, err = g.dial(t, linear16, token); err == nil || res.code != 429 {
 		t.Errorf("the third client of two: %v", res)
 	}
 	_ = c.Close()
 	_ = c2.Close()
 	g.taken = false
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if _, res, _ = g.dial(t, linear16, token); res.StatusCode == 503 && strings.Contains(res.Header.Get("dg-error"), "--source listen") {
+		if _, res, _ = g.dial(t, linear16, token); res.code == 503 && strings.Contains(res.header.Get("dg-error"), "--source listen") {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -367,14 +374,14 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain.Header = token
-	answer, err := http.DefaultClient.Do(plain)
+	page, err := http.DefaultClient.Do(plain)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = answer.Body.Close() }()
+	defer func() { _ = page.Body.Close() }()
 	var body map[string]string
-	if err := json.NewDecoder(answer.Body).Decode(&body); err != nil || answer.StatusCode != 426 || body["err_msg"] == "" || body["request_id"] == "" {
-		t.Errorf("plain HTTP: %s %v %v", answer.Status, body, err)
+	if err := json.NewDecoder(page.Body).Decode(&body); err != nil || page.StatusCode != 426 || body["err_msg"] == "" || body["request_id"] == "" {
+		t.Errorf("plain HTTP: %s %v %v", page.Status, body, err)
 	}
 }
 
@@ -392,7 +399,7 @@ func frame(t *testing.T, stream, source string) []byte {
 func TestFinalize(t *testing.T) {
 	g := start(t, nil)
 	c := g.connect(t, "stream=s")
-	answer := func(text string) {
+	answered := func(text string) {
 		t.Helper()
 		m := message(t, c)
 		if m["from_finalize"] != true || m["channel"].(map[string]any)["alternatives"].([]any)[0].(map[string]any)["transcript"] != text {
@@ -400,7 +407,7 @@ func TestFinalize(t *testing.T) {
 		}
 	}
 	say(t, c, "Finalize") // nothing has come yet
-	answer("")
+	answered("")
 	send(t, c, gorilla.BinaryMessage, strings.Repeat("ab", 600))
 	say(t, c, "Finalize")
 	say(t, c, "Finalize") // the first one's answer is this one's too
@@ -429,12 +436,12 @@ func TestFinalize(t *testing.T) {
 	if m := message(t, c); m["from_finalize"] != false {
 		t.Errorf("first comes %v", m)
 	}
-	answer("")
+	answered("")
 	// The segment that was open has no text.
 	send(t, c, gorilla.BinaryMessage, strings.Repeat("ab", 600))
 	say(t, c, "Finalize")
 	settle(3, rtapv1.Result_KIND_EMPTY, true)
-	answer("")
+	answered("")
 	// Times behind the Finalizes are those of the client's audio: 1200 samples in four frames,
 	// the rest of which is silence.
 	g.ordinal = 3
