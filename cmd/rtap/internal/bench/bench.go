@@ -24,6 +24,7 @@ const usage = `usage: rtap bench [COMMAND] [FLAGS]
   latency       the same in a minute, with one stream
   stress        more and more streams, until finals come too late: how many this machine holds
   endpointing   what closes segments: pause and threshold against words, delay and cuts inside speech
+  utterances    what the bench plays, cut at its ends of speech, for other recognisers
   engines       every model that is here: word error rate, time, memory, and what it makes of noise
 
 `
@@ -52,6 +53,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return stress(ctx, env)
 	case "endpointing":
 		return endpointing(ctx, env)
+	case "utterances":
+		return utterances(ctx, env)
 	case "engines":
 		return engines(ctx, env)
 	case "help":
@@ -59,7 +62,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return nil
 	default:
 		fmt.Fprint(env.Stderr, usage)
-		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, latency, stress, endpointing or engines", what))
+		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, latency, stress, endpointing, utterances or engines", what))
 	}
 }
 
