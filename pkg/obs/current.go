@@ -6,8 +6,9 @@ import (
 	"strconv"
 )
 
-// CurrentLog is the name beside the daily files that always stands for the newest one.
-const CurrentLog = "rtap.log"
+// CurrentLog is the name beside the daily files that always stands for the newest one. It does
+// not end in .log, so that who collects or rotates *.log does not meet a file twice.
+const CurrentLog = "current"
 
 // pointTo makes CurrentLog stand for the daily file at path. Several processes may write to
 // one folder; the last one to begin a day wins, with the same outcome. It is a convenience:

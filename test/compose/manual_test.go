@@ -22,6 +22,7 @@ func (s *stack) manual(t *testing.T) {
 		"docker-compose logs rtap-main > rtap-main.log",
 		"docker-compose logs rtap-main | grep -i 'model\\|warmup\\|starting'",
 		"docker exec rtap-main ss -tuln",
+		"docker exec rtap-main cat /var/log/auth.log | grep '\"service\"'",
 		"docker exec rtap-main ps aux | grep rtap-egress",
 		"docker exec rtap-main cat /proc/meminfo",
 		"docker exec rtap-main aplay -l",
