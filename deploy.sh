@@ -67,7 +67,7 @@ else
   fetch_image
 fi
 step "configuration"
-if ! validate_config; then
+if ! validate_config "$( ((rollback)) && echo back)"; then
   undo_image
   exit 2
 fi

@@ -80,18 +80,21 @@ accepts() {
   docker run --rm -e "RTAP_ENVIRONMENT=$(environment)" -v "$PWD/$1:/app/config:ro" rtap:latest rtap config validate
 }
 
-# validate_config asks the image, before anything is started. An older image may not know
-# keys that were added since: then the configuration of the last deployment is used.
+# validate_config asks the image, before anything is started. An older image (back) may not
+# know keys that were added since: then a configuration that was deployed earlier is used.
 validate_config() {
+  local earlier
   if accepts config; then
     forget RTAP_CONFIG_DIR
     return
   fi
-  if [ -d .deploy/config-before ] && accepts .deploy/config-before; then
-    echo "this image does not take config/, but what was deployed before: using .deploy/config-before"
-    keep RTAP_CONFIG_DIR ./.deploy/config-before
-    return
-  fi
+  for earlier in .deploy/config .deploy/config-before; do
+    if [ "${1:-}" = back ] && [ -d "$earlier" ] && accepts "$earlier"; then
+      echo "this image does not take config/, but what was deployed earlier: using $earlier"
+      keep RTAP_CONFIG_DIR "./$earlier"
+      return
+    fi
+  done
   echo "deploy: the configuration is not valid, see above; nothing was started" >&2
   return 1
 }
@@ -202,7 +205,7 @@ give_back() {
   else
     undo_image
   fi
-  if validate_config && start && wait_healthy; then
+  if validate_config back && start && wait_healthy; then
     echo "deploy: failed; the previous version $(shown "$previous") runs again" >&2
   else
     echo "deploy: failed, and the previous version does not come up either; look at: ${compose[*]} logs" >&2
