@@ -30,7 +30,7 @@ const (
 	Profile = "profile"
 )
 
-// ErrBusy: the process is answering as many questions as it will at once.
+// ErrBusy says that the process is answering as many questions as it will at once.
 var ErrBusy = errors.New("busy with other questions, ask again later")
 
 // Process answers for one process. Safe for concurrent use once its fields are set.

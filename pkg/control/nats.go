@@ -80,7 +80,7 @@ func (p *Process) reply(ctx context.Context, conn *nats.Conn, req micro.Request,
 	}
 }
 
-// ErrAbsent: no process of that name answers over NATS.
+// ErrAbsent says that no process of that name answers over NATS.
 var ErrAbsent = errors.New("it does not answer over NATS")
 
 // ask puts a question to an instance over NATS and joins the parts of the answer.

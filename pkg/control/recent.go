@@ -49,14 +49,14 @@ func (r *Recent) Tail(n int) []byte {
 // handler sends records to the process's own log and to Recent, from a level that can
 // change at any time.
 type handler struct {
-	level  slog.Leveler
+	level  interface{ Level() slog.Level }
 	out    slog.Handler
 	recent slog.Handler
 }
 
 // Handler gives a handler that passes records at level and above to out, and keeps them
 // in recent as JSON. What out itself thinks of levels does not count.
-func Handler(out slog.Handler, level slog.Leveler, recent *Recent) slog.Handler {
+func Handler(out slog.Handler, level interface{ Level() slog.Level }, recent *Recent) slog.Handler {
 	return handler{level, out, slog.NewJSONHandler(recent, &slog.HandlerOptions{Level: slog.LevelDebug})}
 }
 

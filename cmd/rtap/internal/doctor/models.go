@@ -212,7 +212,7 @@ func (s *Site) modelFolder() []Finding {
 	return JudgeModelFolder(dir, err)
 }
 
-// ErrEmpty: the folder of models holds nothing.
+// ErrEmpty says that the folder of models holds nothing.
 var ErrEmpty = errors.New("it is empty")
 
 // JudgeModelFolder says what came of reading the folder.

@@ -173,7 +173,7 @@ func (g gateway) speak(ctx context.Context, stream string, rateHz int, pcm []byt
 	}
 	defer func() { _ = conn.Close() }()
 	var got []final
-	read := make(chan error, 1)
+	read := make(chan error, 1) // one error, that ends the reading
 	go func() {
 		for {
 			_, data, err := conn.ReadMessage()
@@ -194,9 +194,8 @@ func (g gateway) speak(ctx context.Context, stream string, rateHz int, pcm []byt
 	select {
 	case ended = <-read:
 	case <-ctx.Done():
-		_ = conn.Close()
-		<-read
-		return got, errors.Join(sent, fmt.Errorf("the gateway did not close the connection after CloseStream: %w", ctx.Err()))
+		_ = conn.Close() // which ends the reading
+		return got, errors.Join(sent, <-read, fmt.Errorf("the gateway did not close the connection after CloseStream: %w", ctx.Err()))
 	}
 	if sent != nil {
 		return got, sent

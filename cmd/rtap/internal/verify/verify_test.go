@@ -112,7 +112,7 @@ func TestWrongUse(t *testing.T) {
 			t.Errorf("%s: code %d: %s", args, code, out)
 		}
 	}
-	if code, out := run(t, g, "--clip", clip(t), "--standby", "none"); code != lifecycle.ExitFailure || !strings.Contains(out, "401 Unauthorized: a token is required") {
+	if code, out := run(t, g, "--clip", clip(t), "--standby", "none"); code != lifecycle.ExitFailure || !strings.Contains(out, ": a token is required") {
 		t.Errorf("without a token: code %d: %s", code, out)
 	}
 	if code, out := run(t, g, "--host", "127.0.0.1:1"); code != lifecycle.ExitFailure || !strings.Contains(out, "connection refused") {
