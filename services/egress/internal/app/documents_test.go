@@ -183,6 +183,11 @@ func fill(m protoreflect.Message) {
 	for i := range fields.Len() {
 		f := fields.Get(i)
 		switch {
+		case f.IsMap() && f.MapValue().Kind() == protoreflect.MessageKind:
+			values := m.Mutable(f).Map()
+			v := values.NewValue()
+			fill(v.Message())
+			values.Set(protoreflect.ValueOfString("key").MapKey(), v)
 		case f.IsMap():
 			m.Mutable(f).Map().Set(protoreflect.ValueOfString("key").MapKey(), protoreflect.ValueOfString("value"))
 		case f.IsList() && f.Kind() == protoreflect.MessageKind:
@@ -272,8 +277,9 @@ func TestSchemasAreTheMessages(t *testing.T) {
 		if err := json.Unmarshal(raw, &value); err != nil {
 			t.Fatal(err)
 		}
-		if d.Name() == "ServiceEvent" || d.Name() == "VadEvent" {
-			value["type"] = map[protoreflect.Name]string{"ServiceEvent": "Event", "VadEvent": "Level"}[d.Name()]
+		types := map[protoreflect.Name]string{"ServiceEvent": "Event", "VadEvent": "Level", "ListenError": "Error"}
+		if kind, other := types[d.Name()]; other {
+			value["type"] = kind
 		}
 		if err := ref.Value.VisitJSON(value); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -281,6 +287,7 @@ func TestSchemasAreTheMessages(t *testing.T) {
 	}
 	for _, m := range []protoreflect.ProtoMessage{
 		&rtapv1.Results{}, &rtapv1.UtteranceEnd{}, &rtapv1.StreamEnd{}, &rtapv1.ServiceEvent{}, &rtapv1.ServiceStatus{}, &rtapv1.VadEvent{},
+		&rtapv1.SpeechStarted{}, &rtapv1.Metadata{}, &rtapv1.ListenError{},
 	} {
 		compare(m.ProtoReflect().Descriptor())
 	}
