@@ -108,11 +108,13 @@ start() {
   copies=$(docker ps -q --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.service=stt | wc -l)
   if ((copies <= $(setting RTAP_STT 1))); then copies=$(setting RTAP_STT 1); fi
   if running rtap-main && running rtap-standby; then
-    "${compose[@]}" up -d --no-deps --wait nats \
-      && "${compose[@]}" up -d --no-deps --wait rtap-standby \
-      && "${compose[@]}" up -d --no-deps --scale "stt=$copies" --wait vad stt \
-      && "${compose[@]}" up -d --no-deps --wait capture \
-      && "${compose[@]}" up -d --no-deps --wait rtap-main || return 1
+    # A process that ends again and again is waited for without end but for the timeout.
+    local update=("${compose[@]}" up -d --no-deps --wait --wait-timeout 150)
+    "${update[@]}" nats \
+      && "${update[@]}" rtap-standby \
+      && "${update[@]}" --scale "stt=$copies" vad stt \
+      && "${update[@]}" capture \
+      && "${update[@]}" rtap-main || return 1
     if ((monitoring)); then
       "${compose[@]}" up -d --no-deps rtap-monitoring grafana loki alloy || return 1
     fi
