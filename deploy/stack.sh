@@ -37,6 +37,7 @@ fetch_image() {
   else
     RTAP_VERSION=$(version) RTAP_REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown) "${compose[@]}" build
   fi
+  "${compose[@]}" pull --policy missing # the other services'
   local now
   now=$(image_id rtap:latest)
   if [ -z "$previous" ]; then
@@ -120,7 +121,7 @@ start() {
     fi
     "${compose[@]}" up -d --no-recreate --remove-orphans --scale "stt=$copies" || return 1
   else
-    "${compose[@]}" up -d --remove-orphans --scale "stt=$copies" || return 1
+    timeout 300 "${compose[@]}" up -d --remove-orphans --scale "stt=$copies" || return 1
   fi
   if ((!monitoring)) && running rtap-monitoring; then
     "${compose[@]}" --profile monitoring rm --stop --force rtap-monitoring grafana loki alloy
