@@ -42,12 +42,35 @@ type Report struct {
 	Unheard    map[string]int `json:"clips_dropped"`
 	Recordings []Recording    `json:"recordings"`
 
+	Confidence Confidence `json:"confidence"`
+	WordTimes  WordTimes  `json:"word_times"`
+
 	NoiseSeconds  float64        `json:"noise_seconds"`
 	NoiseSegments int            `json:"noise_segments"`
 	NoiseTexts    int            `json:"noise_texts"`   // segments that gave a text: all invented
 	NoiseDropped  map[string]int `json:"noise_dropped"` // segments that gave none, by reason
 	NoiseRTF      float64        `json:"noise_rtf"`
 	Invented      []Invented     `json:"invented"` // the first few
+}
+
+// Confidence says whether right words score higher than wrong ones, over the clips as they
+// are and in noise of 10, 5 and 0 dB.
+type Confidence struct {
+	Right     int     `json:"right"`
+	Wrong     int     `json:"wrong"`
+	RightMean float64 `json:"right_mean"`
+	WrongMean float64 `json:"wrong_mean"`
+	// AUC is the probability that a right word scores higher than a wrong one; 0.5 is chance.
+	AUC float64 `json:"auc"`
+}
+
+// WordTimes is how far words' times are off where they are known: at the silence between
+// two clips that were joined.
+type WordTimes struct {
+	Estimated bool    `json:"estimated"` // by the engine's own word
+	Edges     int     `json:"edges"`
+	P50MS     float64 `json:"p50_ms"`
+	P95MS     float64 `json:"p95_ms"`
 }
 
 // Recording is what was heard in one file.

@@ -67,6 +67,17 @@ func notes(out io.Writer, r row) {
 	if len(r.Unheard) > 0 {
 		fmt.Fprintf(out, "%s: clips without a text: %s\n", r.subject, counts(r.Unheard))
 	}
+	if c := r.Confidence; c.Wrong > 0 {
+		fmt.Fprintf(out, "%s: confidence of %d right words %.2f, of %d wrong ones %.2f (clean and in noise); a right one scores higher in %.0f %% of pairs\n",
+			r.subject, c.Right, c.RightMean, c.Wrong, c.WrongMean, 100*c.AUC)
+	}
+	if w := r.WordTimes; w.Edges > 0 {
+		how := "aligned"
+		if w.Estimated {
+			how = "estimated"
+		}
+		fmt.Fprintf(out, "%s: times of words, %s, off by p50 %.0f, p95 %.0f ms at %d known edges of silences\n", r.subject, how, w.P50MS, w.P95MS, w.Edges)
+	}
 	if len(r.NoiseDropped) > 0 {
 		fmt.Fprintf(out, "%s: noise dropped as %s\n", r.subject, counts(r.NoiseDropped))
 	}

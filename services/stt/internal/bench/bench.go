@@ -64,6 +64,9 @@ func Run(ctx context.Context, cfg Config) (r bench.Report, err error) {
 	if err := speech(ctx, e, cfg, &r); err != nil {
 		return r, err
 	}
+	if err := words(ctx, e, cfg, &r); err != nil {
+		return r, err
+	}
 	if r.CopyMB, err = secondCopy(ctx, cfg, longest); err != nil {
 		return r, err
 	}

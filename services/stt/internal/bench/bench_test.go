@@ -59,7 +59,7 @@ func TestRun(t *testing.T) {
 	if len(r.Recordings) != 3 || r.Recordings[0].Errors != 1 || r.Recordings[0].Text != "a b a b" {
 		t.Errorf("%+v", r.Recordings)
 	}
-	if calls != 2*4+2 || open != 0 || r.NoiseSegments != 0 || r.Engine != "fake" || r.BeforeMB <= 0 {
+	if calls != 2*4+2+4*4+2 || open != 0 || r.NoiseSegments != 0 || r.Engine != "fake" || r.BeforeMB <= 0 {
 		t.Errorf("%d calls, %d copies left open, %+v", calls, open, r)
 	}
 }
