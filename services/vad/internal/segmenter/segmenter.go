@@ -111,9 +111,10 @@ func (s *Segmenter) Quiet() int {
 }
 
 // Presumed is the open segment as silence would close it: with the tail and no more. ok is
-// false before the tail is there, and for a burst that would be dropped.
+// false before the tail is there, while a low voice goes on, and for a burst that would be
+// dropped.
 func (s *Segmenter) Presumed() (pcm []int16, start, end int, ok bool) {
-	if !s.open || s.quiet < s.cfg.Tail || s.brief() {
+	if !s.open || s.quiet < s.cfg.Tail || s.newest >= s.cfg.Onset || s.brief() {
 		return nil, 0, 0, false
 	}
 	n, end := s.upTo(max(s.speechEnd+s.cfg.Tail, s.spokenEnd))

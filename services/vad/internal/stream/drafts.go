@@ -80,7 +80,7 @@ func (d *draft) trim(at int) {
 }
 
 // drafts offers the open segment for a preliminary text: while speech goes on, at intervals;
-// when silence has lasted for the tail, as what the segment will be if no speech follows.
+// as soon as silence has lasted for the tail, as what the segment will be if no speech follows.
 func (s *Stream) drafts() {
 	quiet, tail := s.seg.Quiet(), s.samples(s.cfg.VAD.TailMS)
 	if quiet == 0 && s.spec != nil {
@@ -93,8 +93,7 @@ func (s *Stream) drafts() {
 		}
 		return
 	}
-	if quiet == tail && s.cfg.STT.Speculate && tail < s.samples(s.cfg.VAD.HangoverMS) {
-		s.speculate()
+	if quiet >= tail && quiet > 0 && s.cfg.STT.Speculate && s.speculate() {
 		return
 	}
 	every := s.cfg.STT.InterimIntervalMS * sampleRateHz / 1000

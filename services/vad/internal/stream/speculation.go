@@ -41,17 +41,19 @@ func (p *speculation) note(r *rtapv1.DraftResult) bool {
 	return true
 }
 
-// speculate sends the open segment as it will be if no speech follows.
-func (s *Stream) speculate() {
+// speculate sends the open segment as it will be if no speech follows; it says whether there
+// is one to send.
+func (s *Stream) speculate() bool {
 	pcm, start, end, ok := s.seg.Presumed()
 	if !ok {
-		return
+		return false
 	}
 	span := &rtapv1.Span{Epoch: s.epoch, StartSample: uint64(start), EndSample: uint64(end)}
 	job := s.draftJob(rtapv1.DraftJob_KIND_SPECULATIVE, span, pcm)
 	job.Committed, job.Before, job.Context = s.text.committed, s.text.before, s.said(span)
 	s.spec = &speculation{span: span, ordinal: job.GetOrdinal(), revision: job.GetRevision(), said: job.GetContext().GetOrdinals()}
 	s.send(job)
+	return true
 }
 
 // abandon counts a speculation that came to nothing, and takes it out of the queue if no

@@ -128,7 +128,6 @@ func (s *Stream) restart(from segmenter.State) {
 
 // Take handles one stored frame. Repeats and lower epochs are dropped.
 func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
-	began := time.Now()
 	switch {
 	case f.GetEpoch() < s.epoch, f.GetEpoch() == s.epoch && (f.GetFrame() < s.next || s.cp.GetEnded()):
 		return nil
@@ -162,7 +161,6 @@ func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 		}
 	}
 	s.metrics.FramesProcessed.WithLabelValues("vad").Inc()
-	s.metrics.StageLatency.WithLabelValues("vad").Observe(time.Since(began).Seconds())
 	return nil
 }
 
@@ -209,6 +207,7 @@ func (s *Stream) hear(ctx context.Context, pcm []int16) error {
 			s.floats[i] = float32(pcm[i]) / 32768
 		}
 	}
+	began := time.Now()
 	p, err := s.detector.Probability(s.floats)
 	if err != nil {
 		return err
@@ -219,6 +218,8 @@ func (s *Stream) hear(ctx context.Context, pcm []int16) error {
 		p = 0
 	}
 	decisions := s.seg.Push(float64(p), pcm)
+	// What follows a decision waits for the bus, and for drafts.
+	s.metrics.StageLatency.WithLabelValues("vad").Observe(time.Since(began).Seconds())
 	if len(decisions) == 0 {
 		decisions = s.eager()
 	}
