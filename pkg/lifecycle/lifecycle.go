@@ -73,6 +73,11 @@ func Main(service, version string, run App) int {
 	// A panic or a fault in C code would end the process with exit code 2, as wrong usage
 	// does, and would not be tried again; so it ends by SIGABRT.
 	debug.SetTraceback("crash")
+	if os.Getenv("GOGC") == "" {
+		// What lives is small and what is thrown away is audio: collecting it sooner takes a
+		// tenth off the memory of the whole and hardly any time.
+		debug.SetGCPercent(30)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)
