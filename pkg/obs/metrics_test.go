@@ -103,7 +103,7 @@ func TestCPUIsSampledByItsOwnClock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() { cancel(); _ = <-done })
 	deadline := time.Now().Add(30 * time.Second)
 	for x := 1.0; family(t, m, "rtap_cpu_usage_percent").GetMetric()[0].GetGauge().GetValue() <= 0; {
 		for range 1_000_000 { // work that can be measured
@@ -187,6 +187,6 @@ func TestStreamLabelsAreBoundedAndForgotten(t *testing.T) {
 			t.Errorf("left %v, want s7 and the shared one", left)
 		}
 		cancel()
-		<-done
+		_ = <-done
 	})
 }
