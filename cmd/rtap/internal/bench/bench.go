@@ -23,6 +23,7 @@ const usage = `usage: rtap bench [COMMAND] [FLAGS]
   (none)        the whole pipeline in real time: latencies, words, loss, CPU and memory, beside the goals
   latency       the same in a minute, with one stream
   stress        more and more streams, until finals come too late: how many this machine holds
+  capacity      what so many streams need, computed from what --json of the bench wrote
   endpointing   what closes segments: pause and threshold against words, delay and cuts inside speech
   utterances    what the bench plays, cut at its ends of speech, for other recognisers
   engines       every model that is here: word error rate, time, memory, and what it makes of noise
@@ -51,6 +52,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return short(ctx, env)
 	case "stress":
 		return stress(ctx, env)
+	case "capacity":
+		return capacity(ctx, env)
 	case "endpointing":
 		return endpointing(ctx, env)
 	case "utterances":
@@ -62,7 +65,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return nil
 	default:
 		fmt.Fprint(env.Stderr, usage)
-		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, latency, stress, endpointing, utterances or engines", what))
+		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, latency, stress, capacity, endpointing, utterances or engines", what))
 	}
 }
 

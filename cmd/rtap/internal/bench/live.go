@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,7 @@ type liveOptions struct {
 	seed              uint64
 	via, nats         string
 	json, html, old   string
+	markdown          string
 	messages          string
 	reference, strict bool
 }
@@ -66,6 +68,7 @@ func parseLive(env lifecycle.Env, name string, defaults liveOptions) (o liveOpti
 	fs.StringVar(&o.nats, "nats", "", "`URL` of a running server, instead of one of our own")
 	fs.StringVar(&o.json, "json", "", "write everything to a `file` as JSON; - is standard output, in place of the tables")
 	fs.StringVar(&o.html, "html", "", "write a page with histograms to a `file`")
+	fs.StringVar(&o.markdown, "markdown", "", "write the main tables to a `file`, for documents")
 	fs.StringVar(&o.old, "compare", "", "`file` that --json wrote earlier: say what got better or worse")
 	fs.StringVar(&o.messages, "messages", "", "write what came, and what was played, to a `file`: one JSON object a line")
 	fs.BoolVar(&o.reference, "reference", defaults.reference, "also hear the clips cut at 700 ms, each utterance alone, to judge the accuracy by")
@@ -229,13 +232,16 @@ func deliver(env lifecycle.Env, o liveOptions, r, old *report.Report) error {
 			return fmt.Errorf("writing the report: %w", err)
 		}
 	}
-	if o.html != "" {
-		f, err := os.Create(o.html)
-		if err != nil {
-			return fmt.Errorf("writing the page: %w", err)
+	for path, write := range map[string]func(io.Writer) error{o.html: r.Page, o.markdown: r.Markdown} {
+		if path == "" {
+			continue
 		}
-		if err := errors.Join(r.Page(f), f.Close()); err != nil {
-			return fmt.Errorf("writing the page: %w", err)
+		f, err := os.Create(path)
+		if err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+		if err := errors.Join(write(f), f.Close()); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
 		}
 	}
 	if o.json != "-" {

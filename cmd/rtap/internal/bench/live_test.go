@@ -2,7 +2,11 @@ package bench
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +14,7 @@ import (
 
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/wav"
 )
 
 func environment(args string) lifecycle.Env {
@@ -103,5 +108,56 @@ func TestProcess(t *testing.T) {
 	}
 	if got := slope([]float64{1}, []float64{5}); got != 0 {
 		t.Errorf("slope of a point %g", got)
+	}
+}
+
+// TestUtterances: what other recognisers get is the same material, whole and in order.
+func TestUtterances(t *testing.T) {
+	dir, out := t.TempDir(), t.TempDir()
+	var pcm []float32
+	for i := range 4 * 16000 {
+		x := float32(.0005 * math.Sin(float64(i*i%7919)))
+		if at := i % 32000; at > 8000 && at < 22000 { // speech of 0.9 s, twice, 1.1 s apart
+			x += float32(.3 * math.Sin(float64(i)/11))
+		}
+		pcm = append(pcm, x)
+	}
+	for name, raw := range map[string][]byte{"a.wav": wav.Format(wav.Audio{SampleRateHz: 16000, PCM: pcm}), "a.txt": []byte("one two")} {
+		if err := os.WriteFile(filepath.Join(dir, name), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := utterances(t.Context(), environment("--streams 2 --duration 10s --clips "+dir+" --out "+out)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(out, "utterances.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var streams []exported
+	if err := json.Unmarshal(raw, &streams); err != nil || len(streams) != 2 {
+		t.Fatalf("%d streams, %v", len(streams), err)
+	}
+	for _, s := range streams {
+		// Between clips the pause may be too short to cut at.
+		if words := len(strings.Fields(s.Text)); words < 4 || len(s.Utterances) < words/2 || len(s.Utterances) > words {
+			t.Errorf("%s: %d words, %d utterances", s.Stream, words, len(s.Utterances))
+		}
+		before := 0.0
+		for _, u := range s.Utterances {
+			a, err := wav.Read(filepath.Join(out, u.File))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := float64(len(a.PCM)) / 16000; got != u.Seconds || u.End <= before || u.Seconds < 1.2 {
+				t.Errorf("%+v: %g s", u, got)
+			}
+			before = u.End
+		}
+	}
+	for _, bad := range []string{"", "--out x --streams 0", "--out x y", "--out x --duration 0s"} {
+		if err := utterances(t.Context(), environment(bad)); lifecycle.Code(err) != lifecycle.ExitUsage {
+			t.Errorf("%q: %v", bad, err)
+		}
 	}
 }

@@ -52,8 +52,8 @@ type Options struct {
 	Seed    uint64
 	// Lead is the silence before the first clip; streams begin up to Stagger later than it.
 	Lead, Stagger time.Duration
-	// The recordings are made until they are so long and hold so many ends of speech, all
-	// streams together, that count (see [Recording.Ends]).
+	// The recordings are made until they are so long, the silence before the first clip left
+	// out, and hold so many ends of speech, all streams together, that count (see [Recording.Ends]).
 	Duration time.Duration
 	Ends     int
 	// Once: every clip exactly once, in the given order, with pauses of the given seed.
@@ -71,6 +71,7 @@ func Make(spoken, labelled []Clip, o Options) []Recording {
 		if o.Stagger > 0 {
 			rec.Samples += r.IntN(samples(o.Stagger))
 		}
+		begin := rec.Samples
 		next := order(spoken, labelled, o.Once, r)
 		for {
 			c, ok := next()
@@ -81,7 +82,7 @@ func Make(spoken, labelled []Clip, o Options) []Recording {
 			if o.Once {
 				continue
 			}
-			if rec.Samples >= samples(o.Duration) && rec.counting()*o.Streams >= o.Ends {
+			if rec.Samples-begin >= samples(o.Duration) && rec.counting()*o.Streams >= o.Ends {
 				break
 			}
 		}

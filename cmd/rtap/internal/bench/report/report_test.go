@@ -3,6 +3,8 @@ package report_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
 )
 
 // around makes figures about a middle, the same for the same seed.
@@ -188,5 +191,63 @@ func TestPage(t *testing.T) {
 		if name == "good" && strings.Count(page, "<svg") != 6 {
 			t.Errorf("%d drawings", strings.Count(page, "<svg"))
 		}
+	}
+}
+
+func TestCapacity(t *testing.T) {
+	r := good()
+	r.Setup.Streams, r.Setup.Seconds, r.Setup.SpeechSeconds = 2, 1000, 1600 // speech for 80 % of the time
+	r.Load.SpeakingCPU = 60
+	r.Processes = []report.Process{
+		{Name: "nats-server", IdleCPU: 4, SpeakingCPU: 8, ReadKB: 500, WrittenKB: 700, DiskKB: 100},
+		{Name: "rtap-stt", IdleCPU: 0, SpeakingCPU: 40}, {Name: "rtap-stt", IdleCPU: 0, SpeakingCPU: 12},
+	}
+	r.Storage = map[string]rig.Stored{"RTAP_AUDIO": {Messages: 1000, Bytes: 1200e3}, "RTAP_TRANSCRIPTS": {Bytes: 400e3}}
+	n, err := r.Capacity(8, .4, 10*time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Four times the streams, half the speech: recognition doubles, the server has 4 + 2 for two streams.
+	near := func(name string, got, want float64) {
+		if math.Abs(got-want) > 1e-6*math.Abs(want) {
+			t.Errorf("%s: %g, want %g", name, got, want)
+		}
+	}
+	near("stt", n.Cores["stt"], 1.04)
+	near("nats", n.Cores["nats-server"], .24)
+	near("busy", n.Busy, 1.28)
+	near("have", n.Have, 1.28/.7)
+	near("streams a core", n.PerCore, 8/(1.28/.7))
+	near("in", n.InKB, 2000)
+	near("out", n.OutKB, 2800)
+	near("disk", n.DiskGBDay, 34.56)
+	near("audio", n.AudioMB, 8*1.2*31.25*600/1000)
+	near("text", n.TextMBDay, 8*.5*200*86400/1e6)
+	if full, err := r.Capacity(2, 1, 0); err != nil || math.Abs(full.Cores["stt"]-.52) > 1e-9 {
+		t.Errorf("more speech than there was counts as all of it: %+v, %v", full, err)
+	}
+	var out bytes.Buffer
+	if err := n.Text(&out, r); err != nil || strings.Count(out.String(), "stt") != 1 {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	if _, err := good().Capacity(1, 1, 0); !errors.Is(err, report.ErrCapacity) {
+		t.Errorf("a report without traffic: %v", err)
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	r := good()
+	r.Judge()
+	var out bytes.Buffer
+	if err := r.Markdown(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range strings.Split(out.String(), "\n") {
+		if strings.HasPrefix(l, "| ") && strings.Count(l, "|") != 5 && strings.Count(l, "|") != 6 {
+			t.Errorf("not a row: %s", l)
+		}
+	}
+	if n := strings.Count(out.String(), "| reached |"); n != len(r.Goals) {
+		t.Errorf("%d of %d goals:\n%s", n, len(r.Goals), out.String())
 	}
 }
