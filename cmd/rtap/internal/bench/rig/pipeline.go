@@ -96,7 +96,8 @@ func (p *Pipeline) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("finding the program: %w", err)
 	}
-	p.cmd = exec.Command(exe, o.arguments(filepath.Join(p.Dir, "data"))...)
+	// Close stops it, in order: an end of ctx must not kill it.
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), exe, o.arguments(filepath.Join(p.Dir, "data"))...)
 	p.cmd.Env, p.cmd.Stderr = o.Environ, p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	p.cmd.WaitDelay = loaded.ShutdownTimeout + 5*time.Second
