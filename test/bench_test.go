@@ -73,6 +73,19 @@ func TestBench(t *testing.T) {
 	if st, err := os.Stat(page); err != nil || st.Size() < 10000 {
 		t.Errorf("the page: %v, %v", st, err)
 	}
+	// The same from the side of a client that sends the audio.
+	listen := filepath.Join(dir, "listen.json")
+	code, out = run(t, nil, "bench", "--clips", clips, "--via", "listen", "--duration", "5s", "--idle", "6s", "--reference=false", "--json", listen, "--compare", report)
+	if code != 0 || !strings.Contains(out, "NOT ALIKE: source was file, is listen") {
+		t.Fatalf("from a client's side: exit code %d: %s", code, out)
+	}
+	if raw, err = os.ReadFile(listen); err != nil {
+		t.Fatal(err)
+	}
+	r.Utterances, r.Accuracy.Words = 0, 0
+	if err := json.Unmarshal(raw, &r); err != nil || r.Utterances < 2 || r.Accuracy.Words < 22 || r.Accuracy.Rate > .5 {
+		t.Errorf("from a client's side: %v: %d utterances, %+v", err, r.Utterances, r.Accuracy)
+	}
 	code, out = run(t, nil, "bench", "endpointing", "--clips", clips, "--hangovers", "160", "--offsets", "0.5", "--contexts", "on", "--phases", "0", "--json", "-")
 	var e struct {
 		Cells []struct {

@@ -39,7 +39,7 @@ func (s *stack) manual(t *testing.T) {
 		"docker-compose run --rm models list | grep moonshine-tiny-en",
 		"docker-compose run --rm --no-deps stt rtap models verify",
 		"tar -czf rtap-config-$(date +%Y%m%d).tar.gz config/ && tar -tzf rtap-config-*.tar.gz | grep default.yaml",
-		"docker save rtap:latest | tar -t | grep manifest.json" /* gzip takes minutes on a busy machine */,
+		"docker save rtap:latest | tar -t | grep manifest.json", /* gzip takes minutes on a busy machine */
 		"docker-compose pull rtap-main rtap-standby capture vad stt",
 		"docker-compose restart rtap-main; for i in $(seq 30); do docker exec rtap-main /app/healthcheck.sh && exit 0; sleep 1; done; exit 1",
 		"(curl --max-time 2 --include --no-buffer --header 'Connection: Upgrade' --header 'Upgrade: websocket' " +

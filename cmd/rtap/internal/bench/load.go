@@ -36,7 +36,7 @@ func (p *played) load(r *report.Report) {
 	if n := len(speaking); n > 1 {
 		a, b := speaking[0], speaking[n-1]
 		seconds := float64(b.At-a.At) / 1e9
-		ours := r.Load.SpeakingCPU / 100
+		ours := r.Load.SpeakingCPU/100 + (b.Self-a.Self)/seconds
 		r.Machine.Others = max(0, 100*((b.Busy-a.Busy)/seconds-ours))
 		r.Machine.Steal = max(0, 100*(b.Steal-a.Steal)/seconds)
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
 )
 
-// tellMemory is how long a run must be for its growth of memory to mean something.
-const tellMemory = 600
+// tellGrowth is how many seconds a run must last for growth over time to mean something.
+const tellGrowth = 600
 
 // Judge fills in the goals of DESIGN's table.
 func (r *Report) Judge() {
@@ -35,6 +35,7 @@ func (r *Report) Judge() {
 	r.add("start", "ready in < 2 s", fmt.Sprintf("%.1f s", r.StartMS/1000), r.StartMS < 2000, r.StartMS > 0)
 	v := r.Load.VADMS
 	r.add("voice detection", "< 0.35 ms a frame", fmt.Sprintf("p50 %.2f, mean %.2f ms", v.P50, v.Mean), v.P50 < 0.35, v.N > 0)
+	r.growth()
 	r.loss()
 	r.add("buffer utilisation", "< 0.8", fmt.Sprintf("%.2f at most", r.Load.Buffer), r.Load.Buffer < 0.8, true)
 }
@@ -87,11 +88,27 @@ func (r *Report) load() {
 	r.add("CPU, one stream, speaking, "+with+" interims", fmt.Sprintf("< %.0f %%", limit), fmt.Sprintf("%.1f %%", l.SpeakingCPU), l.SpeakingCPU < limit, l.SpeakingCPU > 0)
 	growth := "too short to tell growth"
 	flat := true
-	if r.Setup.Seconds >= tellMemory {
+	if r.Setup.Seconds >= tellGrowth {
 		growth = fmt.Sprintf("%+.0f MB/hour", l.GrowthMB)
 		flat = l.GrowthMB < 0.1*l.RSSMB // the manual's alert
 	}
 	r.add("memory, one stream", "< 400 MB and flat", fmt.Sprintf("%.0f MB, %s", l.RSSMaxMB, growth), l.RSSMaxMB < 400 && flat, l.RSSMaxMB > 0)
+}
+
+// growth compares the last third of the run with the first.
+func (r *Report) growth() {
+	var first, last []float64
+	for _, e := range r.Ends.TTFS {
+		switch {
+		case e.Second < r.Setup.Seconds/3:
+			first = append(first, e.MS)
+		case e.Second > 2*r.Setup.Seconds/3:
+			last = append(last, e.MS)
+		}
+	}
+	a, b := measure.Distribute(first), measure.Distribute(last)
+	r.add("TTFS over time", "not growing", fmt.Sprintf("p50 %.0f ms in the first third, %.0f ms in the last", a.P50, b.P50),
+		b.CI50[0] <= a.CI50[1], r.Setup.Seconds >= tellGrowth && min(a.N, b.N) >= least50)
 }
 
 func (r *Report) loss() {

@@ -78,11 +78,17 @@ func TestJudge(t *testing.T) {
 		"growth":                {func(r *report.Report) { r.Load.GrowthMB = 60 }, "memory, one stream", report.Missed},
 		"start":                 {func(r *report.Report) { r.StartMS = 2001 }, "start", report.Missed},
 		"voice":                 {func(r *report.Report) { r.Load.VADMS.P50 = .4 }, "voice detection", report.Missed},
-		"lost":                  {func(r *report.Report) { r.Loss.Holes = 1 }, "loss", report.Missed},
-		"out of order":          {func(r *report.Report) { r.Loss.OutOfOrder = 1 }, "loss", report.Missed},
-		"buffer":                {func(r *report.Report) { r.Load.Buffer = .9 }, "buffer utilisation", report.Missed},
-		"many streams":          {func(r *report.Report) { r.Setup.Streams, r.Latency.TTFS.P95 = 16, 399 }, "TTFS with 16 streams", report.Reached},
-		"too many":              {func(r *report.Report) { r.Setup.Streams, r.Latency.TTFS.P95 = 16, 401 }, "TTFS with 16 streams", report.Missed},
+		"growing": {func(r *report.Report) {
+			for i := range r.Ends.TTFS {
+				r.Ends.TTFS[i].MS += float64(i)
+			}
+		}, "TTFS over time", report.Missed},
+		"too short to grow": {func(r *report.Report) { r.Setup.Seconds = 300 }, "TTFS over time", report.Unmeasured},
+		"lost":              {func(r *report.Report) { r.Loss.Holes = 1 }, "loss", report.Missed},
+		"out of order":      {func(r *report.Report) { r.Loss.OutOfOrder = 1 }, "loss", report.Missed},
+		"buffer":            {func(r *report.Report) { r.Load.Buffer = .9 }, "buffer utilisation", report.Missed},
+		"many streams":      {func(r *report.Report) { r.Setup.Streams, r.Latency.TTFS.P95 = 16, 399 }, "TTFS with 16 streams", report.Reached},
+		"too many":          {func(r *report.Report) { r.Setup.Streams, r.Latency.TTFS.P95 = 16, 401 }, "TTFS with 16 streams", report.Missed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := good()

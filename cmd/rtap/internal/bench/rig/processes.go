@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type Sample struct {
 	// Busy and Total are CPU seconds of the whole machine since it began, all cores together.
 	Busy, Total float64
 	Steal       float64 // taken by the hypervisor
+	Self        float64 // CPU seconds of this process, which measures
 }
 
 // Processes reads `rtap up` and its children from the kernel, in the order of their start.
@@ -45,6 +47,9 @@ func (p *Pipeline) Processes() (Sample, error) {
 	}
 	for _, proc := range all {
 		st, err := proc.Stat()
+		if err == nil && proc.PID == os.Getpid() {
+			s.Self = st.CPUTime()
+		}
 		if err != nil || (proc.PID != p.PID() && st.PPID != p.PID()) {
 			continue // gone, or another's
 		}
