@@ -26,6 +26,7 @@ const usage = `usage: rtap bench [COMMAND] [FLAGS]
   capacity      what so many streams need, computed from what --json of the bench wrote
   endpointing   what closes segments: pause and threshold against words, delay and cuts inside speech
   utterances    what the bench plays, cut at its ends of speech, for other recognisers
+  noise         an hour of sounds that are no speech through the whole pipeline, which must give no text
   engines       every model that is here: word error rate, time, memory, and what it makes of noise
 
 `
@@ -58,6 +59,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return endpointing(ctx, env)
 	case "utterances":
 		return utterances(ctx, env)
+	case "noise":
+		return noise(ctx, env)
 	case "engines":
 		return engines(ctx, env)
 	case "help":
@@ -65,7 +68,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return nil
 	default:
 		fmt.Fprint(env.Stderr, usage)
-		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, latency, stress, capacity, endpointing, utterances or engines", what))
+		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, latency, stress, capacity, endpointing, utterances, noise or engines", what))
 	}
 }
 

@@ -82,6 +82,7 @@ func reference(ctx context.Context, env lifecycle.Env, o liveOptions, spoken []m
 	recordings := material.Make(spoken, nil, material.Options{Streams: referenceStreams, Seed: o.seed, Lead: time.Second, Once: true})
 	fmt.Fprintln(env.Stderr, "the same clips cut at 700 ms of silence")
 	streams, err := fast(ctx, env, with(o.flags, "vad.hangover_ms=700", "vad.eager_hangover_ms=0", "vad.offset_threshold=0.35",
+		"vad.drop_db=0", "vad.tail_ms=64",
 		"stt.context=false", "stt.speculate=false", "stt.interim_interval_ms=0"), o.nats, recordings)
 	if err != nil {
 		return fmt.Errorf("measuring the reference: %w", err)

@@ -129,6 +129,12 @@ from outside, as a subscriber, against the goals.`,
 		Examples: []Example{{"rtap bench endpointing --hangovers 96,160 --offsets 0.5 --contexts on", "two lines of the table"}},
 	},
 	{
+		Name: "bench noise", Summary: "sounds that are no speech through the whole pipeline; each text is an invented one",
+		Synopsis: []string{"[--duration DURATION] [FLAGS]"},
+		Examples: []Example{{"rtap bench noise --duration 10m", "fans, keyboards, music, hum, breath, silence, at three levels"}},
+		Exit:     []Exit{{1, "a text came, or it failed"}},
+	},
+	{
 		Name: "bench engines", Summary: "word error rate, time, memory and invented text of every model here",
 		Synopsis: []string{"[--models NAMES] [--clips DIR] [--runs N] [--noise DURATION] [--json] [FLAGS]"},
 		Examples: []Example{{"rtap bench engines --clips talks --noise 10m", "with recordings of your own, and ten minutes of sounds that are no speech"}},
