@@ -25,6 +25,7 @@ const reloadLease = "stt-reload"
 type crew struct {
 	rt      *service.Runtime
 	workers []*transcriber.Worker
+	load    *transcriber.Load
 
 	mu       sync.Mutex
 	settings config.STT // as taken over
@@ -33,7 +34,7 @@ type crew struct {
 }
 
 func newCrew(rt *service.Runtime) (*crew, error) {
-	c := &crew{rt: rt, settings: rt.Config.STT}
+	c := &crew{rt: rt, settings: rt.Config.STT, load: &transcriber.Load{}}
 	for more := true; more; more = len(c.workers) < c.plan.copies {
 		began := time.Now()
 		p, e, err := withFallback(rt.Config.STT, c.asked())
@@ -46,6 +47,7 @@ func newCrew(rt *service.Runtime) (*crew, error) {
 		}
 		// One copy is kept free of interims for what will be final.
 		w := transcriber.New(rt, e, p.job)
+		w.Load = c.load
 		w.Interims = len(c.workers) == 0 || len(c.workers) < p.copies-1
 		c.workers = append(c.workers, w)
 		c.plan = p

@@ -61,6 +61,10 @@ func (w *Worker) interim(ctx context.Context, msg jetstream.Msg) {
 	if job == nil {
 		return
 	}
+	if w.Load.share() > interimShare {
+		w.shed(job, "draft_load")
+		return
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !w.turns.try(cancel) {
@@ -95,6 +99,9 @@ func (w *Worker) draft(ctx context.Context, job *taken) {
 		p.forced = job.GetCommittedTokens()
 	}
 	h, err := w.hear(ctx, p, job.pcm, 0)
+	if speculative {
+		w.Load.add(h.spent)
+	}
 	r := &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DROPPED, ContextOutcome: h.outcome, SttMs: h.spent.Seconds() * 1000, SentenceEnd: h.SentenceEnd}
 	switch {
 	case errors.Is(err, context.Canceled):

@@ -24,6 +24,8 @@ const maxSamples = 30 * SampleRateHz
 type Worker struct {
 	// Interims is set before Run: the worker takes preliminary work as well.
 	Interims bool
+	// Load may be set before Run, to share it with other workers of the process.
+	Load *Load
 
 	rt     *service.Runtime
 	turns  *turns
@@ -34,7 +36,7 @@ type Worker struct {
 
 // New makes a worker; opts go with every job.
 func New(rt *service.Runtime, e Engine, opts Options) *Worker {
-	return &Worker{Interims: true, rt: rt, turns: newTurns(), known: &known{}, engine: e, opts: opts}
+	return &Worker{Interims: true, Load: &Load{}, rt: rt, turns: newTurns(), known: &known{}, engine: e, opts: opts}
 }
 
 // Swap puts another engine in place when the job in hand is done, and returns the one
@@ -184,6 +186,7 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 		return r
 	}
 	h, err := w.hear(ctx, piece{job.GetStreamId(), job.GetOrdinal(), job.GetUtteranceFirstOrdinal(), job.GetContext(), nil}, pcm, contextWait)
+	w.Load.add(h.spent)
 	if err != nil {
 		w.rt.Log.Error("transcribing failed", "stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId(), "error", err)
 		w.rt.Metrics.Errors.WithLabelValues("stt", "engine").Inc()

@@ -55,6 +55,7 @@ type Segmenter struct {
 	at        int     // samples taken
 	spokenEnd int     // end of the last frame that counts as speech; after speechEnd for a low voice
 	newest    float64 // probability of the last frame
+	before    float64 // and of the one before it
 	frames    []frame // the open segment with its pre-roll, or the pre-roll alone
 	start     int     // sample at which frames begins
 	open      bool
@@ -112,9 +113,9 @@ func (s *Segmenter) Quiet() int {
 
 // Presumed is the open segment as silence would close it: with the tail and no more. ok is
 // false before the tail is there, while a low voice goes on, and for a burst that would be
-// dropped.
+// dropped. A voice that fades may be gone with the next frame, which would close the segment.
 func (s *Segmenter) Presumed() (pcm []int16, start, end int, ok bool) {
-	if !s.open || s.quiet < s.cfg.Tail || s.newest >= s.cfg.Onset || s.brief() {
+	if !s.open || s.quiet < s.cfg.Tail || s.newest >= s.cfg.Onset && !s.fading() || s.brief() {
 		return nil, 0, 0, false
 	}
 	n, end := s.upTo(max(s.speechEnd+s.cfg.Tail, s.spokenEnd))
@@ -138,7 +139,7 @@ func (s *Segmenter) Push(p float64, pcm []int16) []Decision {
 	}
 	s.frames = append(s.frames, frame{p, slices.Clone(pcm)})
 	s.at += len(pcm)
-	s.newest = p
+	s.before, s.newest = s.newest, p
 	threshold := s.cfg.Onset
 	if s.open {
 		threshold = s.cfg.Offset
@@ -209,6 +210,11 @@ func (s *Segmenter) close(bySilence bool, reason string) []Decision {
 	s.open, s.cut, s.speech = false, false, 0
 	s.trim()
 	return []Decision{d}
+}
+
+// fading says whether the next frame may close a segment that a low voice still holds open.
+func (s *Segmenter) fading() bool {
+	return s.quiet >= s.cfg.Hangover-FrameSamples && s.newest < s.before && s.newest < (s.cfg.Onset+s.cfg.Offset)/2
 }
 
 // spoken says whether a frame counts as speech of an open segment.
