@@ -19,9 +19,10 @@ func init() {
 		// Copies share the weights; a second inference at once keeps finals of many streams
 		// from waiting for each other.
 		copies: func() int { return min(maxCopies, runtime.GOMAXPROCS(0)) },
-		// A second thread takes a third off the time of an inference for a sixth more work;
-		// more gain little in so small a model.
-		threads: func(int) int { return min(2, runtime.GOMAXPROCS(0)) },
+		// A second thread takes a third off the encoder's time alone on a machine, but little in
+		// the pipeline (51 / 94 ms instead of 61 / 106), and costs much with sixteen streams
+		// (speech end to final 264 / 495 ms instead of 246 / 410).
+		threads: func(int) int { return 1 },
 		version: func() string { return moonshine.Version },
 	}
 }
