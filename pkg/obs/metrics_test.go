@@ -2,6 +2,7 @@ package obs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -103,7 +104,12 @@ func TestCPUIsSampledByItsOwnClock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx) }()
-	t.Cleanup(func() { cancel(); _ = <-done })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
+	})
 	deadline := time.Now().Add(30 * time.Second)
 	for x := 1.0; family(t, m, "rtap_cpu_usage_percent").GetMetric()[0].GetGauge().GetValue() <= 0; {
 		for range 1_000_000 { // work that can be measured
@@ -187,6 +193,8 @@ func TestStreamLabelsAreBoundedAndForgotten(t *testing.T) {
 			t.Errorf("left %v, want s7 and the shared one", left)
 		}
 		cancel()
-		_ = <-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
 	})
 }
