@@ -80,15 +80,15 @@ func (g *Gate) Protect(next http.Handler) http.Handler {
 			return
 		}
 		if !g.Token(r) {
-			Unauthorized(w)
+			AskForToken(w)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// Unauthorized asks for the token.
-func Unauthorized(w http.ResponseWriter) {
+// AskForToken asks for the token.
+func AskForToken(w http.ResponseWriter) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="rtap"`)
 	Problem(w, http.StatusUnauthorized, "a bearer token is required (egress.auth_token): `Authorization: Bearer …`, or ?token= where a header cannot be set")
 }

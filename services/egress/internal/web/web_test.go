@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,19 +14,13 @@ import (
 	"github.com/rtap/rtap/services/egress/internal/web"
 )
 
-func get(t *testing.T, path string) (*http.Response, string) {
+func get(t *testing.T, path string) (answer *httptest.ResponseRecorder, body string) {
 	t.Helper()
 	mux := http.NewServeMux()
 	web.Register(mux)
 	rec := httptest.NewRecorder()
 	mux.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
-	res := rec.Result()
-	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, string(body)
+	return rec, rec.Body.String()
 }
 
 func requireRedoc(t *testing.T) {
@@ -43,12 +36,12 @@ func TestPagesLoadOnlyWhatIsHere(t *testing.T) {
 	link := regexp.MustCompile(`(?:src|href)="([^"#]+)"|from "([^"]+)"`)
 	for path, file := range map[string]string{"/": "/", "/overlay?size=3": "/", "/redoc": "/", "/docs": "/docs", "/assets/captions.js": "/assets/", "/assets/overlay.js": "/assets/", "/assets/redoc.js": "/assets/"} {
 		res, body := get(t, path)
-		if res.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %s", path, res.Status)
+		if res.Code != http.StatusOK {
+			t.Fatalf("%s: %s", path, http.StatusText(res.Code))
 		}
-		policy := res.Header.Get("Content-Security-Policy")
+		policy := res.Header().Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self'") || !strings.Contains(policy, "connect-src 'self'") || strings.Contains(policy, "http") ||
-			strings.Contains(policy, "*") || res.Header.Get("Referrer-Policy") != "no-referrer" {
+			strings.Contains(policy, "*") || res.Header().Get("Referrer-Policy") != "no-referrer" {
 			t.Errorf("%s: policy %q", path, policy)
 		}
 		if strings.Contains(path, "redoc") != strings.Contains(policy, "unsafe") && path != "/docs" && !strings.HasPrefix(path, "/assets/") {
@@ -66,8 +59,8 @@ func TestPagesLoadOnlyWhatIsHere(t *testing.T) {
 			if !strings.HasPrefix(at, "/assets/") && !strings.HasPrefix(at, "/docs/") {
 				continue // another page
 			}
-			if res, _ := get(t, at); res.StatusCode != http.StatusOK {
-				t.Errorf("%s loads %s: %s", path, at, res.Status)
+			if res, _ := get(t, at); res.Code != http.StatusOK {
+				t.Errorf("%s loads %s: %s", path, at, http.StatusText(res.Code))
 			}
 		}
 	}
@@ -78,13 +71,13 @@ func TestTypesAndWhatIsMissing(t *testing.T) {
 		"/": "text/html; charset=utf-8", "/assets/feed.js": "text/javascript; charset=utf-8", "/assets/captions.css": "text/css; charset=utf-8",
 		"/assets/icon.svg": "image/svg+xml",
 	} {
-		if res, _ := get(t, path); res.Header.Get("Content-Type") != want {
-			t.Errorf("%s is %s", path, res.Header.Get("Content-Type"))
+		if res, _ := get(t, path); res.Header().Get("Content-Type") != want {
+			t.Errorf("%s is %s", path, res.Header().Get("Content-Type"))
 		}
 	}
 	for _, path := range []string{"/assets/nothing.js", "/assets/README.md", "/assets/..%2fweb.go", "/assets/fetched"} {
-		if res, _ := get(t, path); res.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %s", path, res.Status)
+		if res, _ := get(t, path); res.Code != http.StatusNotFound {
+			t.Errorf("%s: %s", path, http.StatusText(res.Code))
 		}
 	}
 }

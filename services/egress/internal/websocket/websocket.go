@@ -82,7 +82,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	refuse := func(code int, why string) { access.Problem(w, code, why) }
 	switch err := h.door.Admit(r); {
 	case errors.Is(err, ErrToken):
-		access.Unauthorized(w)
+		access.AskForToken(w)
 		return
 	case err != nil:
 		refuse(http.StatusForbidden, err.Error())
