@@ -18,7 +18,8 @@ type Report struct {
 
 	LoadMS float64 `json:"load_ms"` // with the checks of its files
 	// MemoryMB is what the process grew by from before loading to after an inference with
-	// the longest clip; CopyMB the same for a second copy, 0 when there was no room for it.
+	// the longest clip; CopyMB the same for a second copy, 0 when there was no room for it
+	// or nothing to be seen.
 	MemoryMB float64 `json:"memory_mb"`
 	CopyMB   float64 `json:"memory_copy_mb"`
 	// The process's resident memory at those times.

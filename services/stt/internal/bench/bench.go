@@ -129,7 +129,7 @@ func secondCopy(ctx context.Context, cfg Config, pcm []float32) (mb float64, err
 		return 0, fmt.Errorf("transcribing with a second copy: %w", err)
 	}
 	after, err := residentMB()
-	return after - before, err
+	return max(0, after-before), err // what the engine gives back meanwhile may be more
 }
 
 func longestPiece(clips []Clip) (longest []float32) {
