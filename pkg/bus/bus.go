@@ -21,6 +21,7 @@ type Bus struct {
 	log   *slog.Logger
 	conn  *nats.Conn
 	js    jetstream.JetStream
+	core  Core
 	ready chan struct{}
 
 	failures atomic.Int64
@@ -77,13 +78,18 @@ func Connect(cfg *config.Config, name string, log *slog.Logger) (*Bus, error) {
 		conn.Close()
 		return nil, fmt.Errorf("using jetstream: %w", err)
 	}
-	b.conn, b.js = conn, js
+	b.conn, b.js, b.core = conn, js, connCore{conn}
 	return b, nil
 }
 
 func (b *Bus) connected(c *nats.Conn) {
 	b.log.Info("nats connected", "url", c.ConnectedUrlRedacted(), "server", c.ConnectedServerName(), "version", c.ConnectedServerVersion())
 	b.failures.Store(0)
+	b.renew()
+}
+
+// renew tells who waits that the connection is there (again).
+func (b *Bus) renew() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reason = ""

@@ -125,14 +125,14 @@ func (b *Bus) send(subject string, m proto.Message) error {
 	if err != nil {
 		return err
 	}
-	return b.conn.PublishMsg(msg)
+	return b.core.PublishMsg(msg)
 }
 
 // DraftResults gives what becomes of a stream's drafts until stop is called. What does not
 // fit into the channel is dropped: a draft is never needed.
 func (b *Bus) DraftResults(stream string) (results <-chan *rtapv1.DraftResult, stop func(), err error) {
 	out := make(chan *rtapv1.DraftResult, 64)
-	sub, err := b.conn.Subscribe(DraftResult(stream), func(m *nats.Msg) {
+	stop, err = b.core.Subscribe(DraftResult(stream), func(m *nats.Msg) {
 		r := &rtapv1.DraftResult{}
 		if proto.Unmarshal(m.Data, r) != nil {
 			return
@@ -145,7 +145,7 @@ func (b *Bus) DraftResults(stream string) (results <-chan *rtapv1.DraftResult, s
 	if err != nil {
 		return nil, nil, fmt.Errorf("listening for drafts of %s: %w", stream, err)
 	}
-	return out, func() { _ = sub.Unsubscribe() }, nil
+	return out, stop, nil
 }
 
 // StoreResult records what became of an ordinal. The first result stands: ErrExists
@@ -255,7 +255,7 @@ func (b *Bus) PublishText(subject string, m proto.Message) error {
 	if err != nil {
 		return err
 	}
-	return b.conn.PublishMsg(msg)
+	return b.core.PublishMsg(msg)
 }
 
 // Emit records an event; it is best effort and never blocks for long.

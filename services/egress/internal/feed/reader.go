@@ -86,16 +86,16 @@ func (h *Hub) Run(ctx context.Context) error {
 	if err := h.rt.Bus.Await(ctx); err != nil {
 		return err
 	}
-	sub, err := h.rt.Bus.Conn().Subscribe(bus.AllInterims, h.interim)
+	interims, err := h.rt.Bus.Subscribe(bus.AllInterims, h.interim)
 	if err != nil {
 		return fmt.Errorf("reading interims: %w", err)
 	}
-	defer func() { _ = sub.Unsubscribe() }()
-	events, err := h.rt.Bus.Conn().Subscribe(bus.Vad("*", "started"), h.started)
+	defer interims()
+	events, err := h.rt.Bus.Subscribe(bus.Vad("*", "started"), h.started)
 	if err != nil {
 		return fmt.Errorf("reading events: %w", err)
 	}
-	defer func() { _ = events.Unsubscribe() }()
+	defer events()
 	var from uint64
 	if !bus.Retry(ctx, h.rt.Log, "finding the end of the transcript log", func() (err error) {
 		from, err = h.rt.Bus.NextFinalSequence(ctx)

@@ -83,7 +83,7 @@ func (f *follower) run(ctx context.Context) error {
 		return err
 	}
 	wake := make(chan struct{}, 1)
-	sub, err := f.rt.Bus.Conn().Subscribe(bus.Event("capture", "source"), func(*nats.Msg) {
+	unsubscribe, err := f.rt.Bus.Subscribe(bus.Event("capture", "source"), func(*nats.Msg) {
 		select {
 		case wake <- struct{}{}:
 		default:
@@ -92,7 +92,7 @@ func (f *follower) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
+	defer unsubscribe()
 	f.rt.Health.SetState(obs.StateActive)
 	var wg sync.WaitGroup
 	defer wg.Wait()
