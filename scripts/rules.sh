@@ -14,6 +14,9 @@ done
 hits=$(imports 'github.com/rtap/rtap/(services|cmd|test)' pkg proto cmd); hits=$(grep -v '"github.com/rtap/rtap/cmd/rtap/' <<<"$hits" || true)
 [ -z "$hits" ] || report "pkg, proto or cmd imports a service: $hits"
 
+hits=$(imports 'github.com/rtap/rtap/services/[a-z]*/sim"' services cmd pkg test | grep -v '^test/simulation/' || true)
+[ -z "$hits" ] || report "only the simulation comes in through a service's sim: $hits"
+
 leaf() { # only these folders may import the library
   hits=$(imports "$1" services cmd pkg test | grep -vE "^($2)/" || true)
   [ -z "$hits" ] || report "$1 outside its leaf: $hits"

@@ -37,10 +37,24 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	if err != nil {
 		return lifecycle.Usage(err)
 	}
-	f := &follower{rt: rt, model: model, following: map[string]bool{}}
+	detect := func() (Detector, error) { return model.NewStream() }
 	return rt.Run(ctx, rt.Config.HTTP.VAD, "http.vad", lifecycle.Part{
-		Name: "streams", Run: f.run, Stop: func(context.Context) error { return model.Close() },
+		Name: "streams", Run: func(ctx context.Context) error { return Follow(ctx, rt, detect) },
+		Stop: func(context.Context) error { return model.Close() },
 	})
+}
+
+// Detector is a stream's own, to be closed after use.
+type Detector interface {
+	stream.Detector
+	Close() error
+}
+
+// Follow works on every stream that has audio until ctx is done, each with a detector of
+// its own.
+func Follow(ctx context.Context, rt *service.Runtime, detect func() (Detector, error)) error {
+	f := &follower{rt: rt, detect: detect, following: map[string]bool{}}
+	return f.run(ctx)
 }
 
 // pauses asks the catalogue for the hangover and the tail that the configuration leaves to
@@ -71,8 +85,8 @@ func pauses(rt *service.Runtime) error {
 }
 
 type follower struct {
-	rt    *service.Runtime
-	model *silero.Model
+	rt     *service.Runtime
+	detect func() (Detector, error)
 
 	mu        sync.Mutex
 	following map[string]bool
@@ -172,7 +186,7 @@ func (f *follower) once(ctx context.Context, id string) (ended bool, err error) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reconnected := f.rt.Bus.Reconnected()
-	detector, err := f.model.NewStream()
+	detector, err := f.detect()
 	if err != nil {
 		return false, err
 	}
