@@ -3,8 +3,6 @@ package bus_test
 import (
 	"context"
 	"maps"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,31 +50,5 @@ func TestSettings(t *testing.T) {
 	stop()
 	if err := <-done; err == nil {
 		t.Error("the watch ended without a reason")
-	}
-}
-
-func TestExclusive(t *testing.T) {
-	b := testkit.Bus(t, nil)
-	var inside, together, runs atomic.Int32
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			err := b.Exclusive(t.Context(), "key", "holder", func(context.Context) error {
-				if inside.Add(1) > 1 {
-					together.Add(1)
-				}
-				time.Sleep(30 * time.Millisecond)
-				inside.Add(-1)
-				runs.Add(1)
-				return nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if runs.Load() != 4 || together.Load() > 0 {
-		t.Errorf("%d runs, %d at the same time", runs.Load(), together.Load())
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/lease"
 )
 
 const logIDKey = "log_id"
@@ -53,7 +54,8 @@ func streamConfigs(cfg *config.Config) []jetstream.StreamConfig {
 
 func bucketConfigs(cfg *config.Config) []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
-		{Bucket: BucketLeases, Description: "Who captures, segments, is active", TTL: time.Second, Replicas: cfg.NATS.Replicas},
+		// In memory: a renewal costs no fsync, and what a restart forgets is taken again.
+		{Bucket: BucketLeases, Description: "Who captures, segments, is active", TTL: lease.TTL, Storage: jetstream.MemoryStorage, Replicas: cfg.NATS.Replicas},
 		{Bucket: BucketConfig, Description: "Settings changed while running", History: 5, Replicas: cfg.NATS.Replicas},
 		{Bucket: BucketCheckpoints, Description: "How far each stream is", History: 1, Replicas: cfg.NATS.Replicas},
 	}
@@ -68,11 +70,20 @@ func (b *Bus) Setup(ctx context.Context) error {
 		}
 	}
 	for _, want := range bucketConfigs(b.cfg) {
-		if _, err := b.js.CreateOrUpdateKeyValue(ctx, want); err != nil {
+		if err := b.setupBucket(ctx, want); err != nil {
 			return fmt.Errorf("setting up bucket %s: %w", want.Bucket, err)
 		}
 	}
 	return nil
+}
+
+func (b *Bus) setupBucket(ctx context.Context, want jetstream.KeyValueConfig) error {
+	// Where a bucket is stored cannot be changed; leases in a file work as well.
+	if s, err := b.js.Stream(ctx, "KV_"+want.Bucket); err == nil {
+		want.Storage = s.CachedInfo().Config.Storage
+	}
+	_, err := b.js.CreateOrUpdateKeyValue(ctx, want)
+	return err
 }
 
 func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) error {

@@ -35,6 +35,8 @@ type Metrics struct {
 	HTTPRequests      *prometheus.CounterVec   // {route,code}
 	Subscribers       *prometheus.GaugeVec     // {feed}: clients connected now
 	StateTransitions  *prometheus.CounterVec   // {from,to}
+	LeasesHeld        *prometheus.GaugeVec     // {kind}: leases that the process holds: capture, vad, gateway …
+	LeaseChanges      *prometheus.CounterVec   // {kind,change}: taken, lost, released
 	ContainerHealth   prometheus.Gauge         // 1 while ready
 	STTRealTimeFactor *prometheus.HistogramVec // {model}: inference time / audio time
 	STTInfo           *prometheus.GaugeVec     // {engine,model}: always 1
@@ -76,6 +78,8 @@ func NewMetrics(service, version string) *Metrics {
 	m.Shed = counter("rtap_shed_total", "Work given up on purpose, by reason.", "reason")
 	m.Errors = counter("rtap_errors_total", "Errors by stage and kind.", "stage", "kind")
 	m.StateTransitions = counter("rtap_state_transitions_total", "Changes of the process's state.", "from", "to")
+	m.LeasesHeld = gauge("rtap_leases_held", "Leases that the process holds, by kind.", "kind")
+	m.LeaseChanges = counter("rtap_lease_changes_total", "Leases taken, lost and released, by kind.", "kind", "change")
 	m.BufferUtilization = gauge("rtap_buffer_utilization_ratio", "How full a stage's buffer is, 0 to 1.", "stage")
 	m.QueueDepth = gauge("rtap_queue_depth", "Messages waiting in a queue.", "queue")
 	m.QueueAge = gauge("rtap_queue_age_seconds", "How long a queue's oldest message has waited; 0 when it is empty.", "queue")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/lease"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -73,7 +75,8 @@ func running(ctx context.Context, env lifecycle.Env, command string) error {
 		return list(ctx, b, env)
 	}
 	// Changes come one after another: a refused one is put back to what stood before it.
-	return b.Exclusive(ctx, "config", fmt.Sprint("rtap config ", os.Getpid()), func(ctx context.Context) error {
+	turn := lease.New(b.Leases(), lease.Claim{Key: "config", Holder: fmt.Sprint("rtap config ", os.Getpid()), Service: "rtap"}, slog.New(slog.DiscardHandler), nil)
+	return turn.Do(ctx, func(ctx context.Context, _ lease.Token) error {
 		before, err := b.Settings(ctx)
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/ingest"
+	"github.com/rtap/rtap/pkg/lease"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/capture/internal/publish"
@@ -128,6 +129,9 @@ func (f *follower) read(ctx context.Context, again <-chan struct{}) (ended bool,
 
 // stop leaves the stream to a successor.
 func (f *follower) stop(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), lease.ErrLost) {
+		return ctx.Err() // the stream is another's already
+	}
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.rt.Config.ShutdownTimeout/2)
 	defer cancel()
 	return errors.Join(ctx.Err(), f.pub.Flush(flush))

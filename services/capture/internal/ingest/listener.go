@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/lease"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
@@ -103,7 +104,7 @@ func (l *Listener) held() (ids []string) {
 
 // follow works on a stream, when it is this process's turn, until it has ended.
 func (l *Listener) follow(ctx context.Context, id string, changed func([]string)) {
-	err := l.rt.Bus.Exclusive(ctx, "capture."+id, l.rt.Instance, func(ctx context.Context) error {
+	err := l.rt.Lease(lease.Capture(id)).Do(ctx, func(ctx context.Context, _ lease.Token) error {
 		l.mu.Lock()
 		l.streams[id] = true
 		l.mu.Unlock()
@@ -112,7 +113,7 @@ func (l *Listener) follow(ctx context.Context, id string, changed func([]string)
 		defer f.close()
 		return f.run(ctx)
 	})
-	if err != nil && ctx.Err() == nil && !errors.Is(err, errTaken) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, errTaken) && !errors.Is(err, lease.ErrLost) {
 		l.rt.Log.Warn("taking a remote client's audio failed", "stream_id", id, "error", err)
 		l.rt.Metrics.Errors.WithLabelValues("capture", "listen").Inc()
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/lease"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
@@ -177,7 +178,7 @@ func describe(s config.STT) string {
 // warm, and elsewhere the others go on. Workers beyond the model's number of copies rest.
 // After a failure those that had it get the old one again.
 func (c *crew) reload(ctx context.Context, p plan) error {
-	return c.rt.Bus.Exclusive(ctx, reloadLease, c.rt.Instance, func(ctx context.Context) error {
+	return c.rt.Lease(reloadLease).Do(ctx, func(ctx context.Context, _ lease.Token) error {
 		for i := range c.workers {
 			err := c.put(ctx, i, p)
 			if err == nil {

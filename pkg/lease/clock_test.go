@@ -1,0 +1,294 @@
+package lease_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rtap/rtap/pkg/lease"
+)
+
+// bucket is a store in memory with the clock of the test, which may be cut off.
+type bucket struct {
+	mu       sync.Mutex
+	revision uint64
+	entries  map[string]entry
+	watchers map[int]func(string, bool)
+}
+
+type entry struct {
+	value    []byte
+	revision uint64
+	at       time.Time
+}
+
+var errLink = errors.New("the link is cut")
+
+func newBucket() *bucket {
+	return &bucket{entries: map[string]entry{}, watchers: map[int]func(string, bool){}}
+}
+
+// as gives the bucket as it is seen over a link, which is called on the way there and on
+// the way back of each request.
+func (b *bucket) as(link func(ctx context.Context) error) lease.Store {
+	return &client{b, link}
+}
+
+type client struct {
+	b    *bucket
+	link func(ctx context.Context) error
+}
+
+var _ lease.Store = (*client)(nil)
+
+func (c *client) do(ctx context.Context, f func() error) error {
+	if err := c.link(ctx); err != nil {
+		return err
+	}
+	c.b.mu.Lock()
+	for key, e := range c.b.entries {
+		if time.Since(e.at) >= lease.TTL {
+			delete(c.b.entries, key)
+		}
+	}
+	err := f()
+	c.b.mu.Unlock()
+	return errors.Join(c.link(ctx), err)
+}
+
+func (c *client) put(key string, value []byte, last uint64) (revision uint64, err error) {
+	if c.b.entries[key].revision != last {
+		return 0, lease.ErrTaken
+	}
+	c.b.revision++
+	c.b.entries[key] = entry{value, c.b.revision, time.Now()}
+	for _, w := range c.b.watchers {
+		w(key, false)
+	}
+	return c.b.revision, nil
+}
+
+func (c *client) Create(ctx context.Context, key string, value []byte) (revision uint64, err error) {
+	err = c.do(ctx, func() (err error) { revision, err = c.put(key, value, 0); return err })
+	return revision, err
+}
+
+func (c *client) Update(ctx context.Context, key string, value []byte, last uint64) (revision uint64, err error) {
+	err = c.do(ctx, func() (err error) { revision, err = c.put(key, value, last); return err })
+	return revision, err
+}
+
+func (c *client) Delete(ctx context.Context, key string, last uint64) error {
+	return c.do(ctx, func() error {
+		if c.b.entries[key].revision != last {
+			return lease.ErrTaken
+		}
+		delete(c.b.entries, key)
+		for _, w := range c.b.watchers {
+			w(key, true)
+		}
+		return nil
+	})
+}
+
+func (c *client) Get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+	err = c.do(ctx, func() error {
+		e, ok := c.b.entries[key]
+		if !ok {
+			return lease.ErrFree
+		}
+		value, revision = e.value, e.revision
+		return nil
+	})
+	return value, revision, err
+}
+
+func (c *client) Made(ctx context.Context) (time.Time, error) {
+	return time.UnixMilli(1), c.do(ctx, func() error { return nil })
+}
+
+func (c *client) Watch(key string, changed func(bool)) (func(), error) {
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	id := len(c.b.watchers)
+	for c.b.watchers[id] != nil {
+		id++
+	}
+	c.b.watchers[id] = func(k string, released bool) {
+		if k == key {
+			changed(released)
+		}
+	}
+	return func() {
+		c.b.mu.Lock()
+		defer c.b.mu.Unlock()
+		delete(c.b.watchers, id)
+	}, nil
+}
+
+func fine(context.Context) error { return nil }
+
+func dead(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestHolderKnowsBeforeOthers: with requests that hang, that fail, or whose answers alone
+// are lost, the holder gives up before another can have the lease.
+func TestHolderKnowsBeforeOthers(t *testing.T) {
+	for name, trouble := range map[string]func(context.Context) error{
+		"hangs": dead,
+		"fails": func(context.Context) error { return errLink },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBucket()
+				var broken sync.Map
+				k := keeper(b.as(func(ctx context.Context) error {
+					if _, yes := broken.Load("now"); yes {
+						return trouble(ctx)
+					}
+					return nil
+				}), "key", "a", nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				var gone time.Time
+				go func() {
+					done <- k.Do(ctx, func(ctx context.Context, _ lease.Token) error {
+						<-ctx.Done()
+						gone = time.Now()
+						return ctx.Err()
+					})
+				}()
+				time.Sleep(10 * time.Second)
+				if _, held := k.Held(); !held {
+					t.Fatal("not held although all is well")
+				}
+				broken.Store("now", true)
+				cut := time.Now()
+				err := keeper(b.as(fine), "key", "b", nil).Do(t.Context(), func(context.Context, lease.Token) error {
+					if gone.IsZero() {
+						t.Error("two hold it")
+					}
+					if waited := time.Since(cut); waited > lease.TTL+2*lease.PollEvery {
+						t.Errorf("taken after %v", waited)
+					}
+					return nil
+				})
+				if err := <-done; !errors.Is(err, lease.ErrLost) {
+					t.Errorf("ended with %v", err)
+				}
+				cancel()
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestReleaseIsHeard: a hand-over takes no poll.
+func TestReleaseIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- keeper(b.as(fine), "key", "a", nil).Keep(ctx, lease.Wait) }()
+		time.Sleep(time.Second)
+		took := make(chan time.Time, 1)
+		go func() {
+			done <- keeper(b.as(fine), "key", "b", nil).Do(t.Context(), func(context.Context, lease.Token) error {
+				took <- time.Now()
+				return nil
+			})
+		}()
+		time.Sleep(10 * time.Second)
+		released := time.Now()
+		cancel()
+		if waited := (<-took).Sub(released); waited > 0 {
+			t.Errorf("taken %v after the release", waited)
+		}
+		if err := errors.Join(<-done, <-done); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestManySchedules: whatever the links do, two never hold the lease at once, and it is
+// always held again soon after the links are well.
+func TestManySchedules(t *testing.T) {
+	for seed := range uint64(300) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBucket()
+			var mu sync.Mutex
+			r := rand.New(rand.NewPCG(seed, 1))
+			n := func(limit int) int { mu.Lock(); defer mu.Unlock(); return r.IntN(limit) }
+			quiet := false
+			link := func(ctx context.Context) error {
+				delay, fate := time.Duration(n(int(20*time.Millisecond))), n(20)
+				mu.Lock()
+				well := quiet
+				mu.Unlock()
+				switch {
+				case well:
+				case fate == 0:
+					return errLink
+				case fate == 1:
+					return dead(ctx)
+				case fate == 2:
+					delay = time.Duration(n(int(2 * time.Second)))
+				}
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(delay):
+					return nil
+				}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			var holders, terms int
+			keepers := make([]*lease.Keeper, 3)
+			for i := range keepers {
+				keepers[i] = keeper(b.as(link), "key", string(rune('a'+i)), nil)
+				wg.Go(func() {
+					for ctx.Err() == nil {
+						_ = keepers[i].Do(ctx, func(ctx context.Context, _ lease.Token) error {
+							mu.Lock()
+							holders++
+							terms++
+							if holders > 1 {
+								t.Errorf("seed %d: two hold it", seed)
+							}
+							mu.Unlock()
+							select {
+							case <-ctx.Done():
+							case <-time.After(time.Duration(n(int(5 * time.Second)))):
+							}
+							mu.Lock()
+							holders--
+							mu.Unlock()
+							return nil
+						})
+					}
+				})
+			}
+			time.Sleep(30 * time.Second)
+			mu.Lock()
+			quiet, terms = true, 0
+			mu.Unlock()
+			time.Sleep(20 * time.Second)
+			mu.Lock()
+			if terms < 2 {
+				t.Errorf("seed %d: %d terms after the links were well", seed, terms)
+			}
+			mu.Unlock()
+			cancel()
+			wg.Wait()
+		})
+	}
+}

@@ -1,0 +1,131 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// patience is how long who waits believes that a lease is held after it has heard of a
+// renewal: no longer than until the second of the following ones is overdue.
+const patience = 2*RenewEvery + PollEvery
+
+// eager is how often who waits looks after it has heard of a release that is not done yet.
+const (
+	eagerEvery = 10 * time.Millisecond
+	eagerTries = 20
+)
+
+// timeout bounds one request, so that a server that has gone is noticed.
+const timeout = RenewEvery
+
+// watch is what was heard of a key since the last look.
+type watch struct {
+	renewed, released chan struct{}
+	stop              func()
+}
+
+func (k *Keeper) watch() watch {
+	w := watch{renewed: make(chan struct{}, 1), released: make(chan struct{}, 1), stop: func() {}}
+	stop, err := k.store.Watch(k.claim.Key, func(released bool) {
+		c := w.renewed
+		if released {
+			c = w.released
+		}
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		k.log.Debug("watching a lease failed, polling does", "error", err)
+		return w
+	}
+	w.stop = stop
+	return w
+}
+
+// take waits until the lease is this process's.
+func (k *Keeper) take(ctx context.Context) (Token, error) {
+	w := k.watch()
+	defer w.stop()
+	failures, eager := 0, 0
+	for {
+		t, err := k.try(ctx)
+		if err == nil {
+			return t, nil
+		}
+		if ctx.Err() != nil {
+			return Token{}, ctx.Err()
+		}
+		if errors.Is(err, ErrTaken) {
+			failures = 0
+		} else {
+			if failures%100 == 0 {
+				k.log.Warn("taking a lease failed, trying again", "error", err)
+			}
+			failures++
+		}
+		if eager, err = w.wait(ctx, eager); err != nil {
+			return Token{}, err
+		}
+	}
+}
+
+// wait returns when it is time to look again; eager counts down quick looks.
+func (w watch) wait(ctx context.Context, eager int) (int, error) {
+	every := PollEvery
+	if eager > 0 {
+		every = eagerEvery
+		eager--
+	}
+	timer := time.NewTimer(every)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-timer.C:
+			return eager, nil
+		case <-w.released:
+			return eagerTries, nil
+		case <-w.renewed:
+			eager = 0
+			timer.Reset(patience)
+		}
+	}
+}
+
+// try takes the lease if it is free, or if what stands there is this keeper's own: of a
+// write whose answer was lost, or of a term that it had to give up.
+func (k *Keeper) try(ctx context.Context) (Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	value, last, err := k.store.Get(ctx, k.claim.Key)
+	if err != nil && !errors.Is(err, ErrFree) {
+		return Token{}, err
+	}
+	mine := err == nil && k.ours(value)
+	if err == nil && !mine {
+		return Token{}, ErrTaken
+	}
+	if err := k.encode(); err != nil {
+		return Token{}, err
+	}
+	sent, revision := time.Now(), uint64(0)
+	if mine {
+		revision, err = k.store.Update(ctx, k.claim.Key, k.value, last)
+	} else {
+		revision, err = k.store.Create(ctx, k.claim.Key, k.value)
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	made, err := k.store.Made(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	t := Token{made, revision}
+	k.now.begin(t, sent)
+	return t, nil
+}
