@@ -24,7 +24,7 @@ func (b *Bus) HighestOrdinal(ctx context.Context, stream string) (uint64, error)
 		return 0, err
 	}
 	if last != nil {
-		highest = last.Ordinal()
+		highest = last.Released()
 	}
 	s, err := b.stream(ctx, StreamResults)
 	if err != nil {

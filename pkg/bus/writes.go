@@ -196,7 +196,7 @@ func (b *Bus) HasResult(ctx context.Context, stream string, ordinal uint64) (boo
 	if err != nil {
 		return false, err
 	}
-	return last != nil && last.Ordinal() >= ordinal, nil
+	return last != nil && last.Released() >= ordinal, nil
 }
 
 // PublishDead stores a job that was given up.
@@ -238,6 +238,9 @@ func (b *Bus) StoreFinal(ctx context.Context, e wire.Entry, expected uint64) (ui
 	msg, err := text(Final(e.StreamID()), e.Message())
 	if err != nil {
 		return 0, err
+	}
+	if e.Late() {
+		msg.Header.Set(lateHeader, strconv.FormatUint(e.Ordinal(), 10))
 	}
 	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(expected))
 	if conflict(err) {

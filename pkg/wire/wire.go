@@ -118,6 +118,15 @@ func (e Entry) Ordinal() uint64 {
 	return uint64(e.marker().GetOrdinal())
 }
 
+// Released returns the highest ordinal that was released up to this entry: a late final's
+// own is lower.
+func (e Entry) Released() uint64 {
+	return max(e.Ordinal(), uint64(e.Results.GetRtap().GetReleased()))
+}
+
+// Late says whether the entry is a success after its segment had been given up.
+func (e Entry) Late() bool { return e.Results.GetRtap().GetLate() }
+
 // Seq returns the number of the entry, or of the final that a marker follows.
 func (e Entry) Seq() uint32 {
 	if e.Results != nil {

@@ -485,7 +485,9 @@ type ResultsRtap struct {
 	ClosedAt float64 `protobuf:"fixed64,18,opt,name=closed_at,json=closedAt,proto3" json:"closed_at,omitempty"`
 	ClosedBy string  `protobuf:"bytes,19,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
 	// The text was decoded before the segment was closed.
-	Speculative   bool `protobuf:"varint,20,opt,name=speculative,proto3" json:"speculative,omitempty"`
+	Speculative bool `protobuf:"varint,20,opt,name=speculative,proto3" json:"speculative,omitempty"`
+	// The highest ordinal released so far: that of this final, or a higher one when it is late.
+	Released      uint32 `protobuf:"varint,21,opt,name=released,proto3" json:"released,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -658,6 +660,13 @@ func (x *ResultsRtap) GetSpeculative() bool {
 		return x.Speculative
 	}
 	return false
+}
+
+func (x *ResultsRtap) GetReleased() uint32 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
 }
 
 type LatencyMs struct {
@@ -1026,7 +1035,7 @@ const file_rtap_v1_transcript_proto_rawDesc = "" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04arch\x18\x02 \x01(\tR\x04arch\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\"\xf8\x04\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\"\x94\x05\n" +
 	"\vResultsRtap\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\rR\x06schema\x12\x1b\n" +
 	"\tstream_id\x18\x02 \x01(\tR\bstreamId\x12!\n" +
@@ -1051,7 +1060,8 @@ const file_rtap_v1_transcript_proto_rawDesc = "" +
 	"\x0eunsynchronised\x18\x11 \x01(\bR\x0eunsynchronised\x12\x1b\n" +
 	"\tclosed_at\x18\x12 \x01(\x01R\bclosedAt\x12\x1b\n" +
 	"\tclosed_by\x18\x13 \x01(\tR\bclosedBy\x12 \n" +
-	"\vspeculative\x18\x14 \x01(\bR\vspeculative\"\x90\x01\n" +
+	"\vspeculative\x18\x14 \x01(\bR\vspeculative\x12\x1a\n" +
+	"\breleased\x18\x15 \x01(\rR\breleased\"\x90\x01\n" +
 	"\tLatencyMs\x12\x10\n" +
 	"\x03vad\x18\x01 \x01(\x01R\x03vad\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\x01R\x05queue\x12\x10\n" +

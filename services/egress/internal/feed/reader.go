@@ -139,7 +139,7 @@ func (h *Hub) follow(ctx context.Context, from uint64) (uint64, error) {
 		}
 		h.mu.Lock()
 		if msg.Results != nil {
-			h.last[msg.Stream] = uint64(msg.Results.GetRtap().GetOrdinal())
+			h.last[msg.Stream] = msg.Entry.Released()
 		}
 		h.mu.Unlock()
 		h.send(msg)
@@ -159,7 +159,7 @@ func parse(data []byte, sequence uint64) (Message, bool) {
 
 // observe takes the latencies that the final carries; it has just been handed over.
 func (h *Hub) observe(m Message) {
-	if m.Results == nil {
+	if m.Results == nil || m.Entry.Late() {
 		return
 	}
 	r := m.Results.GetRtap()

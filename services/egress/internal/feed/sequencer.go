@@ -33,6 +33,7 @@ type order struct {
 	seq      uint32
 	last     uint64 // sequence of the last entry in RTAP_TRANSCRIPTS
 	results  map[uint64]*stored
+	late     map[uint64]*stored // texts for segments that had been given up
 }
 
 type stored struct {
@@ -86,7 +87,11 @@ func (s *Sequencer) take(ctx context.Context, m jetstream.Msg) error {
 	if err != nil {
 		return err
 	}
-	o.results[r.GetOrdinal()] = &stored{r, meta.Sequence.Stream}
+	if bus.IsLate(m.Subject()) {
+		o.late[r.GetOrdinal()] = &stored{r, meta.Sequence.Stream}
+	} else {
+		o.results[r.GetOrdinal()] = &stored{r, meta.Sequence.Stream}
+	}
 	for {
 		next, ok := o.results[o.released+1]
 		if !ok {
@@ -95,6 +100,9 @@ func (s *Sequencer) take(ctx context.Context, m jetstream.Msg) error {
 		if err := s.release(ctx, o, next.result); err != nil {
 			return err
 		}
+	}
+	if err := s.releaseLate(ctx, o); err != nil {
+		return err
 	}
 	s.rt.Metrics.QueueDepth.WithLabelValues("unreleased_results").Set(float64(s.waiting()))
 	return nil
@@ -119,9 +127,9 @@ func (s *Sequencer) order(ctx context.Context, stream string) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &order{last: at, results: map[uint64]*stored{}}
+	o := &order{last: at, results: map[uint64]*stored{}, late: map[uint64]*stored{}}
 	if last != nil {
-		o.released, o.seq = last.Ordinal(), last.Seq()
+		o.released, o.seq = last.Released(), last.Seq()
 	}
 	s.streams[stream] = o
 	return o, nil
@@ -156,10 +164,10 @@ func (s *Sequencer) reread(ctx context.Context, o *order, r *rtapv1.Result) erro
 	if err != nil {
 		return err
 	}
-	if last == nil || last.Ordinal() < r.GetOrdinal() {
+	if last == nil || last.Released() < r.GetOrdinal() {
 		return fmt.Errorf("%s/%d: %w", r.GetStreamId(), r.GetOrdinal(), bus.ErrConflict)
 	}
-	o.released, o.seq, o.last = last.Ordinal(), last.Seq(), at
+	o.released, o.seq, o.last = last.Released(), last.Seq(), at
 	return nil
 }
 
@@ -174,10 +182,14 @@ func (s *Sequencer) forget(ctx context.Context, o *order) {
 		if ordinal > o.released {
 			continue
 		}
-		if err := results.DeleteMsg(ctx, r.sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && ctx.Err() == nil {
-			s.rt.Log.Debug("deleting a released result failed", "error", err)
-		}
+		s.remove(ctx, results, r)
 		delete(o.results, ordinal)
+	}
+}
+
+func (s *Sequencer) remove(ctx context.Context, results jetstream.Stream, r *stored) {
+	if err := results.DeleteMsg(ctx, r.sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && ctx.Err() == nil {
+		s.rt.Log.Debug("deleting a released result failed", "error", err)
 	}
 }
 
@@ -218,6 +230,7 @@ func (s *Sequencer) final(o *order, r *rtapv1.Result) *rtapv1.Results {
 	p := m.Rtap
 	p.StreamId, p.UtteranceId, p.SegmentId = r.GetStreamId(), r.GetUtteranceId(), r.GetSegmentId()
 	p.Revision, p.Seq, p.LogId, p.Ordinal = 1, o.seq+1, s.logID, uint32(r.GetOrdinal())
+	p.Released = p.Ordinal
 	p.GapMs, p.CommittedChars = r.GetGapMs(), uint32(len([]rune(r.GetRecognition().GetText())))
 	p.CapturedAt, p.Unsynchronised = r.GetClosedAt().GetCapturedAt(), !same
 	p.ClosedAt, p.ClosedBy, p.Speculative = float64(r.GetClosedSample())/16000, r.GetClosedBy(), r.GetSpeculative()
