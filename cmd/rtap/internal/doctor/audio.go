@@ -23,6 +23,7 @@ import (
 type Device struct {
 	ID, Name string
 	Default  bool
+	Silent   bool // a converter of ALSA's, which capture does not take
 }
 
 // Audio are the facts about microphones.
@@ -185,9 +186,9 @@ func (a Audio) devices() []Finding {
 		}
 		detail := "this machine has no device to record from"
 		if len(a.Devices) > 0 {
-			detail += ", only ALSA's plugins, which give silence: " + strings.Join(ids, ", ")
+			detail += ", only ALSA's plugins, which hear nothing: " + strings.Join(ids, ", ")
 		}
-		return []Finding{{name, Warn, detail, advice}}
+		return []Finding{{name, Warn, detail + "; capture ends at its start", advice}}
 	}
 	var out []Finding
 	for _, wanted := range a.Wanted {
@@ -203,16 +204,16 @@ func (a Audio) devices() []Finding {
 	return out
 }
 
+// doors are what ALSA calls other sound servers.
+var doors = []string{"pulse", "jack", "oss"}
+
 // hears says whether a device may be a microphone. ALSA lists its converters as well, and
 // its doors to servers that do not run.
 func (a Audio) hears(d Device) bool {
-	switch d.ID {
-	case "null", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "auto_null.monitor":
-		return false
-	case "pulse", "jack", "oss":
+	if slices.Contains(doors, d.ID) {
 		return a.Server != "" || a.Nodes.Open > 0
 	}
-	return true
+	return !d.Silent && d.ID != "auto_null.monitor"
 }
 
 // find returns the device that capture would take.
@@ -220,12 +221,12 @@ func (a Audio) find(wanted string) (Device, bool) {
 	first := wanted == "" || wanted == "default"
 	for _, d := range a.Devices {
 		match := strings.Contains(d.ID, wanted) || strings.Contains(strings.ToLower(d.Name), strings.ToLower(wanted))
-		if first && d.Default || !first && match {
+		if !d.Silent && (first && d.Default || !first && match) {
 			return d, true
 		}
 	}
-	if first && len(a.Devices) > 0 {
-		return a.Devices[0], true
+	if i := slices.IndexFunc(a.Devices, func(d Device) bool { return !d.Silent && !slices.Contains(doors, d.ID) }); first && i >= 0 {
+		return a.Devices[i], true
 	}
 	return Device{}, false
 }

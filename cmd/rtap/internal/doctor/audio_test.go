@@ -13,7 +13,8 @@ import (
 func TestAudio(t *testing.T) {
 	usb := doctor.Device{ID: "hw:1,0", Name: "USB Audio"}
 	line := doctor.Device{ID: "hw:0,0", Name: "Line In", Default: true}
-	null := doctor.Device{ID: "null", Name: "Discard all samples"}
+	null := doctor.Device{ID: "null", Name: "Discard all samples", Silent: true}
+	monitor := doctor.Device{ID: "auto_null.monitor", Name: "Monitor of Dummy Output"}
 	pulse := doctor.Device{ID: "pulse", Name: "PulseAudio Sound Server"}
 	open := doctor.Nodes{Open: 3}
 	access := want{"audio access", doctor.OK, "3 nodes", ""}
@@ -40,14 +41,18 @@ func TestAudio(t *testing.T) {
 		},
 		"only plugins": {
 			doctor.Audio{Wanted: []string{"default"}, Devices: []doctor.Device{null, pulse}, Nodes: doctor.Nodes{Absent: true}},
-			[]want{{"audio device", doctor.Warn, "only ALSA's plugins", "RTAP_AUDIO_MOCK=true"}, {"audio access", doctor.Info, "no /dev/snd", ""}, noServer},
+			[]want{{"audio device", doctor.Warn, "only ALSA's plugins, which hear nothing: null, pulse; capture ends at its start", "RTAP_AUDIO_MOCK=true"}, {"audio access", doctor.Info, "no /dev/snd", ""}, noServer},
 		},
 		"pulse with its server": {
 			doctor.Audio{Wanted: []string{"pulse"}, Devices: []doctor.Device{null, pulse}, Nodes: open, Server: "/run/p"},
 			[]want{{"audio device", doctor.OK, "PulseAudio Sound Server", ""}, access, {"sound server", doctor.OK, "/run/p", ""}},
 		},
-		"the first is deaf": {
+		"the first is a converter": {
 			doctor.Audio{Wanted: []string{"default"}, Devices: []doctor.Device{null, usb}, Nodes: open},
+			[]want{{"audio device", doctor.OK, `"default" is USB Audio`, ""}, access, noServer},
+		},
+		"the first is deaf": {
+			doctor.Audio{Wanted: []string{"default"}, Devices: []doctor.Device{monitor, usb}, Nodes: open},
 			[]want{{"audio device", doctor.Warn, "gives silence", "rtap devices"}, access, noServer},
 		},
 		"not in the group": {

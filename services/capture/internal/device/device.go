@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -20,7 +21,18 @@ type Info struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
 	Default bool   `json:"default"`
+	// Silent: it is one of ALSA's converters, which ALSA lists beside the microphones. With
+	// nothing behind them they give zeros, and faster than time passes.
+	Silent bool `json:"silent"`
 }
+
+var (
+	converters = []string{"null", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix"}
+	// doors lead to sound servers that may not run; nobody is led through one unasked.
+	doors = []string{"pulse", "jack", "oss"}
+)
+
+const wayOut = "give this machine a microphone (a container: --device /dev/snd), set audio.device (AUDIO_DEVICE) to one of `rtap devices`, or RTAP_AUDIO_MOCK=true to play a recording"
 
 func open(backend string) (*malgo.AllocatedContext, error) {
 	var backends []malgo.Backend
@@ -65,7 +77,8 @@ func List(backend string) ([]Info, error) {
 }
 
 func info(d *malgo.DeviceInfo) Info {
-	return Info{ID: readable(d.ID.String()), Name: d.Name(), Default: d.IsDefault != 0}
+	id := readable(d.ID.String())
+	return Info{ID: id, Name: d.Name(), Default: d.IsDefault != 0, Silent: slices.Contains(converters, id)}
 }
 
 // readable turns malgo's hexadecimal id into the audio system's own name of the device,
@@ -82,6 +95,36 @@ func readable(id string) string {
 	return text
 }
 
+// Choose returns the index of the first device whose id or name, in any case, holds what is
+// wanted; "default" or "" is the system's, else the first. Silent ones are none.
+func Choose(devices []Info, wanted string) (int, error) {
+	match := func(d Info) bool {
+		return strings.Contains(d.ID, wanted) || strings.Contains(strings.ToLower(d.Name), strings.ToLower(wanted))
+	}
+	choices := []func(Info) bool{match}
+	if wanted == "" || wanted == "default" {
+		choices = []func(Info) bool{
+			func(d Info) bool { return d.Default },
+			func(d Info) bool { return !slices.Contains(doors, d.ID) },
+		}
+	}
+	for _, fits := range choices {
+		if i := slices.IndexFunc(devices, func(d Info) bool { return !d.Silent && fits(d) }); i >= 0 {
+			return i, nil
+		}
+	}
+	var names []string
+	for _, d := range devices {
+		if !d.Silent {
+			names = append(names, fmt.Sprintf("%q (%s)", d.Name, d.ID))
+		}
+	}
+	if len(names) == 0 {
+		names = []string{"none"}
+	}
+	return 0, fmt.Errorf("%w %q; there are: %s: %s", ErrNotFound, wanted, strings.Join(names, ", "), wayOut)
+}
+
 // Recorder copies what a device hears into a ring of bytes.
 type Recorder struct {
 	ctx     *malgo.AllocatedContext
@@ -94,8 +137,7 @@ type Recorder struct {
 	Ring     *Ring
 }
 
-// Record starts the first device whose id or name (in any case) holds what is wanted;
-// "default" or "" takes the system's. The ring holds bufferMS of the device's own format.
+// Record starts the device that Choose takes. The ring holds bufferMS of its own format.
 func Record(backend, wanted string, bufferMS int) (*Recorder, error) {
 	ctx, err := open(backend)
 	if err != nil {
@@ -114,29 +156,15 @@ func (r *Recorder) start(wanted string, bufferMS int) error {
 	if err != nil {
 		return fmt.Errorf("listing devices: %w", err)
 	}
-	chosen := -1
-	var names []string
+	infos := make([]Info, len(devices))
 	for i := range devices {
-		d := info(&devices[i])
-		names = append(names, fmt.Sprintf("%q (%s)", d.Name, d.ID))
-		match := strings.Contains(d.ID, wanted) || strings.Contains(strings.ToLower(d.Name), strings.ToLower(wanted))
-		if wanted == "" || wanted == "default" {
-			match = d.Default
-		}
-		if match && chosen < 0 {
-			chosen = i
-		}
+		infos[i] = info(&devices[i])
 	}
-	if chosen < 0 && (wanted == "" || wanted == "default") && len(devices) > 0 {
-		chosen = 0
+	chosen, err := Choose(infos, wanted)
+	if err != nil {
+		return err
 	}
-	if chosen < 0 {
-		if len(names) == 0 {
-			names = []string{"none"}
-		}
-		return fmt.Errorf("%w %q; there are: %s", ErrNotFound, wanted, strings.Join(names, ", "))
-	}
-	r.Info = info(&devices[chosen])
+	r.Info = infos[chosen]
 	cfg := malgo.DefaultDeviceConfig(malgo.Capture)
 	cfg.Capture.DeviceID = devices[chosen].ID.Pointer()
 	cfg.Capture.Format = malgo.FormatF32
@@ -151,7 +179,7 @@ func (r *Recorder) start(wanted string, bufferMS int) error {
 		Stop: func() { r.stopped.Store(true) },
 	})
 	if err != nil {
-		return fmt.Errorf("opening device %q: %w", r.Info.Name, err)
+		return fmt.Errorf("opening device %q: %w: %s", r.Info.Name, err, wayOut)
 	}
 	r.RateHz, r.Channels = int(r.device.SampleRate()), int(r.device.CaptureChannels())
 	r.Ring = NewRing(bufferMS*r.RateHz/1000, 4*r.Channels)
