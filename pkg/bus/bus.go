@@ -78,7 +78,7 @@ func Connect(cfg *config.Config, name string, log *slog.Logger) (*Bus, error) {
 		conn.Close()
 		return nil, fmt.Errorf("using jetstream: %w", err)
 	}
-	b.conn, b.js, b.core = conn, js, connCore{conn}
+	b.conn, b.js, b.core = conn, &watched{JetStream: js}, connCore{conn}
 	return b, nil
 }
 

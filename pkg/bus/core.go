@@ -37,7 +37,7 @@ func (b *Bus) Subscribe(subject string, take func(*nats.Msg)) (stop func(), err 
 // the simulation of the pipeline runs the real bus over a fake of both. Call reconnected
 // whenever the connection has come back. Conn is nil.
 func Over(cfg *config.Config, log *slog.Logger, js jetstream.JetStream, core Core) (b *Bus, reconnected func()) {
-	b = &Bus{cfg: cfg, log: log, js: js, core: core, ready: make(chan struct{}), reconnected: make(chan struct{})}
+	b = &Bus{cfg: cfg, log: log, js: &watched{JetStream: js}, core: core, ready: make(chan struct{}), reconnected: make(chan struct{})}
 	close(b.ready)
 	return b, b.renew
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -81,6 +82,9 @@ func Check(path string) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w: it is not a regular file", path, ErrModel)
 	}
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: %w: run `chmod a+r %s`, or whatever lets this user read it", ErrModel, err, path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}

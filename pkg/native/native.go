@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -141,7 +142,7 @@ func Check(root string, f File) error {
 	}
 	stamp, err := os.ReadFile(filepath.Join(path, TreeStamp))
 	if err != nil {
-		return fmt.Errorf("%w: run `make deps`", err)
+		return advise(err)
 	}
 	if strings.TrimSpace(string(stamp)) != f.SHA256 {
 		return fmt.Errorf("%s %w: it is of another version: run `make deps`", path, ErrSum)
@@ -149,18 +150,27 @@ func Check(root string, f File) error {
 	return nil
 }
 
+// advise says what to do about a file that cannot be read.
+func advise(err error) error {
+	var path *fs.PathError
+	if errors.Is(err, fs.ErrPermission) && errors.As(err, &path) {
+		return fmt.Errorf("%w: run `chmod -R a+rX %s`, or whatever lets this user read it", err, filepath.Dir(path.Path))
+	}
+	return fmt.Errorf("%w: run `make deps`", err)
+}
+
 // Verify checks a file's size and SHA-256.
 func Verify(path string, size int64, sum string) error {
 	st, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("%w: run `make deps`", err)
+		return advise(err)
 	}
 	if st.Size() != size {
 		return fmt.Errorf("%s %w: expected %d bytes, found %d: run `make deps`", path, ErrSum, size, st.Size())
 	}
 	found, err := Sum(path)
 	if err != nil {
-		return err
+		return advise(err)
 	}
 	if found != sum {
 		return fmt.Errorf("%s %w: expected SHA-256 %s, found %s: run `make deps`", path, ErrSum, sum, found)

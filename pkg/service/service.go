@@ -179,6 +179,7 @@ func (r *Runtime) Run(ctx context.Context, address, key string, parts ...lifecyc
 		return r.Bus.Close(ctx)
 	}})
 	g.Add(lifecycle.Part{Name: "health", Run: r.watchBus})
+	g.Add(lifecycle.Part{Name: "store", Run: r.watchStore})
 	g.Add(lifecycle.Part{Name: "socket", Run: r.socket})
 	g.Add(lifecycle.Part{Name: "log level", Run: r.followLevel})
 	g.Add(lifecycle.Part{Name: "metrics", Run: r.Metrics.Run})
@@ -217,6 +218,18 @@ func (r *Runtime) watchBus(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// watchStore says in the log and in the readiness that what is written is not stored.
+func (r *Runtime) watchStore(ctx context.Context) error {
+	return r.Bus.WatchStore(ctx, func(reason string) {
+		r.Health.SetProblem("store", reason)
+		if reason == "" {
+			r.Log.Info("the NATS server stores again")
+			return
+		}
+		r.Log.Error("nothing is stored", "reason", reason)
+	})
 }
 
 // register shows the process to `nats micro ls` and answers status requests.

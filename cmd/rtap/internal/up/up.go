@@ -22,6 +22,7 @@ import (
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/machine"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
 )
@@ -132,6 +133,10 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	return g.Run(ctx)
 }
 
+// leastFree is what the server's disk must have left: a full one stops it until it is
+// started again.
+const leastFree = 64 << 20
+
 // plan lists the processes in the order of the pipeline.
 func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) {
 	exe, err := os.Executable()
@@ -152,6 +157,9 @@ func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) 
 		if need := cfg.Streams.ReservedMB(); need > e.MaxStorageMB {
 			return nil, lifecycle.Usage(fmt.Errorf("the streams reserve %d MB (streams.*.max_mb), more than nats.embedded.max_storage_mb = %d:"+
 				" make them smaller, or the server's storage larger", need, e.MaxStorageMB))
+		}
+		if free, err := machine.FreeDisk(o.dataDir); err == nil && free < leastFree {
+			return nil, lifecycle.Usage(fmt.Errorf("only %d MB are free on the disk of %s: free at least %d, or choose another --data-dir", free>>20, o.dataDir, leastFree>>20))
 		}
 		port := e.Port
 		if port <= 0 {

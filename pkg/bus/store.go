@@ -1,0 +1,121 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// storeGrace is how long no write may succeed before something must be wrong with the
+// server's store: a few time-outs.
+const storeGrace = 10 * time.Second
+
+// watched is JetStream, and remembers how writes fare: a server whose disk is full still
+// answers everything else, and a health check that asks nothing would call all well.
+type watched struct {
+	jetstream.JetStream
+	mu    sync.Mutex
+	since time.Time // of the first write that failed after the last that did not
+	last  error
+}
+
+// PublishMsg implements [jetstream.Publisher].
+func (w *watched) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	ack, err := w.JetStream.PublishMsg(ctx, msg, opts...)
+	w.note(err)
+	return ack, err
+}
+
+func (w *watched) note(err error) {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.Code < 500 || conflict(err) {
+		err = nil // the server has looked at it, and said no
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case err == nil:
+		w.since, w.last = time.Time{}, nil
+	case errors.Is(err, context.Canceled), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting),
+		errors.Is(err, nats.ErrReconnectBufExceeded):
+		// The connection, which is watched by itself.
+	default:
+		if w.since.IsZero() {
+			w.since = time.Now()
+		}
+		w.last = err
+	}
+}
+
+func (w *watched) failing() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.since.IsZero() || time.Since(w.since) < storeGrace {
+		return nil
+	}
+	return w.last
+}
+
+// noteWrite is for writes that go another way than through PublishMsg.
+func (b *Bus) noteWrite(err error) {
+	if w, ok := b.js.(*watched); ok {
+		w.note(err)
+	}
+}
+
+// WatchStore reports why the server stores nothing, and "" when it does again, until ctx
+// ends. What is seen are this process's own writes.
+func (b *Bus) WatchStore(ctx context.Context, report func(reason string)) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	told := false
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		w, ok := b.js.(*watched)
+		if !ok {
+			continue
+		}
+		err := w.failing()
+		if (err != nil) == told {
+			continue
+		}
+		told = err != nil
+		if !told {
+			report("")
+			continue
+		}
+		// A write that is not answered does not say why; making something else does.
+		if cause := b.create(ctx); cause != nil {
+			err = cause
+		}
+		what := "the server stores nothing"
+		if strings.Contains(err.Error(), "no space left") {
+			what = "the server's disk is full"
+		}
+		report(fmt.Sprintf("%s (%v): free space there, then restart the server: after a full disk it stores nothing until then", what, err))
+	}
+}
+
+// create makes the server write a file, and remove it.
+func (b *Bus) create(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	const bucket = "KV_" + BucketLeases
+	c, err := b.js.CreateConsumer(ctx, bucket, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 10 * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	return b.js.DeleteConsumer(ctx, bucket, c.CachedInfo().Name)
+}
