@@ -23,7 +23,7 @@ func run(ctx context.Context, rt *service.Runtime, in input) error {
 	id := in.stream()
 	log := rt.Log.With("stream_id", id)
 	var epoch uint64
-	if !bus.Retry(ctx, log, "choosing an epoch", func() (err error) { epoch, err = nextEpoch(ctx, rt.Bus, id); return err }) {
+	if !bus.Retry(ctx, log, "choosing an epoch", func() (err error) { epoch, err = rt.Bus.NewEpoch(ctx, id); return err }) {
 		return ctx.Err()
 	}
 	resample, err := soxr.New(in.rateHz(), framer.SampleRateHz)
@@ -146,19 +146,6 @@ func (s *sink) finish(ctx context.Context, in input, resample *soxr.Resampler, c
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// nextEpoch is one more than the highest that the checkpoint and the stored audio know.
-func nextEpoch(ctx context.Context, b *bus.Bus, stream string) (uint64, error) {
-	cp, _, err := b.LoadCheckpoint(ctx, stream)
-	if err != nil {
-		return 0, err
-	}
-	last, err := b.LastFrame(ctx, stream)
-	if err != nil {
-		return 0, err
-	}
-	return 1 + max(cp.GetEpoch(), last.GetEpoch()), nil
 }
 
 func announce(rt *service.Runtime, stream, message string, severity rtapv1.ServiceEvent_Severity) {

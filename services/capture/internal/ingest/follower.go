@@ -191,11 +191,9 @@ func (f *follower) begin(ctx context.Context, chunk *rtapv1.IngestChunk) error {
 		f.log.Info("source goes on", "source", sourceName, "epoch", f.epoch, "frame", f.stored)
 		return nil
 	}
-	known, err := f.rt.Bus.KnownEpoch(ctx, f.id)
-	if err != nil {
+	if f.epoch, err = f.rt.Bus.NewEpoch(ctx, f.id); err != nil {
 		return err
 	}
-	f.epoch = known + 1
 	f.conv = NewConverter(f.id, f.session, f.epoch, format)
 	f.log.Info("source started", "source", sourceName, "epoch", f.epoch, "rate_hz", format.SampleRateHz, "channels", format.Channels)
 	announce(f.rt, f.id, "source started")

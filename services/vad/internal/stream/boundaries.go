@@ -126,11 +126,11 @@ func (s *Stream) settle(ctx context.Context) error {
 	if err != nil || done {
 		return err
 	}
-	pcm, whole, err := s.bus.AudioSpan(ctx, s.id, b.GetSpan())
+	pcm, err := s.recorded(ctx, b.GetSpan())
 	if err != nil {
 		return err
 	}
-	if !whole {
+	if pcm == nil {
 		s.log.Error("audio of a recorded segment has expired", "segment_id", b.GetSegmentId())
 		s.metrics.Errors.WithLabelValues("vad", "audio_expired").Inc()
 		return s.result(ctx, b, rtapv1.Result_KIND_DEAD, "audio expired before the segment was transcribed")

@@ -184,6 +184,7 @@ func TestSuccessorNeitherLosesNorDoubles(t *testing.T) {
 
 func TestLostPublicationIsMadeUp(t *testing.T) {
 	cfg := settings()
+	cfg.Audio.RingBufferSizeMS = 200
 	b := testkit.Bus(t, cfg)
 	all := frames(1, 0, talk)
 	for _, f := range all {

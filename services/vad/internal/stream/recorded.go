@@ -1,0 +1,45 @@
+package stream
+
+import (
+	"context"
+	"time"
+
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+// recordedPoll is how often missing audio of a recorded segment is looked for.
+const recordedPoll = 100 * time.Millisecond
+
+// recorded returns the stored audio of a recorded segment; nil when it is gone. A server
+// that crashed may have lost the newest frames, which capture sends again: as long as
+// nothing is stored that comes after the segment it waits for them, at most as long as
+// capture's ring is.
+func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span) ([]byte, error) {
+	deadline := time.Now().Add(time.Duration(s.cfg.Audio.RingBufferSizeMS) * time.Millisecond)
+	for {
+		pcm, whole, err := s.bus.AudioSpan(ctx, s.id, span)
+		if err != nil {
+			return nil, err
+		}
+		if whole {
+			return pcm, nil
+		}
+		last, err := s.bus.LastFrame(ctx, s.id)
+		if err != nil {
+			return nil, err
+		}
+		if passed(last, span) || time.Now().After(deadline) {
+			return nil, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(recordedPoll):
+		}
+	}
+}
+
+// passed says whether a frame comes after a span, or is its last.
+func passed(f *rtapv1.Frame, span *rtapv1.Span) bool {
+	return f.GetEpoch() > span.GetEpoch() || f.GetEpoch() == span.GetEpoch() && (f.GetFrame()+1)*frame >= span.GetEndSample()
+}
