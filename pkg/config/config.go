@@ -91,6 +91,8 @@ type VAD struct {
 	MaxSegmentMS    int     `yaml:"max_segment_ms" rule:"min=2000,max=15000"`
 	UtteranceEndMS  int     `yaml:"utterance_end_ms" rule:"min=64,max=60000"`
 	LevelIntervalMS int     `yaml:"level_interval_ms" rule:"min=32,max=60000"`
+
+	ForgetEndedAfter time.Duration `yaml:"forget_ended_after" rule:"min=1m"`
 }
 
 // STT configures the recogniser.
@@ -195,7 +197,7 @@ func Default() *Config {
 		},
 		VAD: VAD{
 			OnsetThreshold: 0.5, OffsetThreshold: 0.9, DropDB: 35, PreRollMS: 256, HangoverMS: 0, EagerHangoverMS: 0, EagerSentence: 0.5, TailMS: 0,
-			MinSpeechMS: 128, MaxSegmentMS: 15000, UtteranceEndMS: 1000, LevelIntervalMS: 1000,
+			MinSpeechMS: 128, MaxSegmentMS: 15000, UtteranceEndMS: 1000, LevelIntervalMS: 1000, ForgetEndedAfter: time.Hour,
 		},
 		STT: STT{
 			Model: "auto", Language: "en", Task: "transcribe", Threads: 0, BeamSize: 1, ComputeDtype: "auto",

@@ -3,9 +3,11 @@ package stream
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/rtap/rtap/pkg/bus"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // level sums up the loudness between two level events.
@@ -35,6 +37,22 @@ func (s *Stream) measure(pcm []int16, p float32) {
 		Probability: p, RmsDbfs: decibels(math.Sqrt(l.squares / float64(l.samples))), PeakDbfs: decibels(float64(l.peak)), ClippedSamples: uint32(l.clipped),
 	})
 	*l = level{}
+}
+
+// gapEvent tells whoever listens how much audio is lost before a frame, and why.
+func (s *Stream) gapEvent(missing uint32, f *rtapv1.Frame) {
+	reason := f.GetGapReason()
+	if reason == "" {
+		reason = "not stored in time"
+	}
+	s.bus.Emit(&rtapv1.ServiceEvent{
+		Type: "Event", At: timestamppb.Now(), Service: "vad", Kind: "gap", Severity: rtapv1.ServiceEvent_SEVERITY_WARNING,
+		Message: "audio is missing", StreamId: s.id,
+		Attributes: map[string]string{
+			"gap_ms": strconv.FormatUint(uint64(missing), 10), "reason": reason,
+			"epoch": strconv.FormatUint(s.epoch, 10), "frame": strconv.FormatUint(f.GetFrame(), 10),
+		},
+	})
 }
 
 func decibels(x float64) float32 { return float32(20 * math.Log10(max(x, 0.5)/32768)) }

@@ -55,6 +55,7 @@ type Stream struct {
 	next       uint64 // frame
 	clock      *rtapv1.Clock
 	floats     []float32
+	early      early
 	gapMS      uint32
 	text       draft
 	spec       *speculation // nil while there is none
@@ -126,7 +127,8 @@ func (s *Stream) restart(from segmenter.State) {
 	s.lastFrames, s.history, s.text = nil, &history{limit: s.samples(s.cfg.STT.ContextMS)}, draft{}
 }
 
-// Take handles one stored frame. Repeats and lower epochs are dropped.
+// Take handles one stored frame. Repeats and lower epochs are dropped; what comes before
+// its turn waits for it.
 func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 	switch {
 	case f.GetEpoch() < s.epoch, f.GetEpoch() == s.epoch && (f.GetFrame() < s.next || s.cp.GetEnded()):
@@ -135,7 +137,18 @@ func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 		if err := s.newEpoch(ctx, f); err != nil {
 			return err
 		}
-	case f.GetFrame() > s.next || f.GetGapMs() > 0:
+	}
+	if f.GetFrame() > s.next {
+		s.early.add(f)
+	} else if err := s.take(ctx, f); err != nil {
+		return err
+	}
+	return s.inOrder(ctx, s.ring())
+}
+
+// take handles a frame whose turn it is; what is missing before it is lost.
+func (s *Stream) take(ctx context.Context, f *rtapv1.Frame) error {
+	if f.GetFrame() > s.next || f.GetGapMs() > 0 {
 		if err := s.gap(ctx, f); err != nil {
 			return err
 		}
@@ -166,35 +179,44 @@ func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 
 // Idle closes what is open when no frame has come for as long as capture's ring is.
 func (s *Stream) Idle(ctx context.Context) error {
-	if s.seg == nil {
+	if s.seg == nil || s.cp.GetEnded() {
 		return nil
+	}
+	if err := s.inOrder(ctx, 0); err != nil || s.cp.GetEnded() {
+		return err
 	}
 	return s.flush(ctx, "gap")
 }
 
+// newEpoch ends what is open of the epoch before, of which nothing will come any more.
 func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
-	if s.seg != nil {
+	if s.seg != nil && !s.cp.GetEnded() {
+		if err := s.inOrder(ctx, 0); err != nil {
+			return err
+		}
 		if err := s.flush(ctx, "epoch"); err != nil {
 			return err
 		}
 	}
 	s.log.Info("stream begins", "epoch", f.GetEpoch(), "frame", f.GetFrame(), "source", f.GetSource())
-	s.epoch, s.next = f.GetEpoch(), f.GetFrame()
+	s.epoch, s.next, s.early = f.GetEpoch(), 0, early{}
 	s.cp.Ended = false
 	s.detector.Reset()
-	s.restart(fresh(f.GetFrame()))
-	s.gapMS = f.GetGapMs()
+	s.restart(fresh(0))
 	return nil
 }
 
+// gap takes note of audio that is lost before a frame: a segment does not go on over it.
 func (s *Stream) gap(ctx context.Context, f *rtapv1.Frame) error {
 	if err := s.flush(ctx, "gap"); err != nil {
 		return err
 	}
 	missing := uint32((f.GetFrame() - s.next) * frame * 1000 / sampleRateHz)
-	s.gapMS += max(missing, f.GetGapMs())
-	s.log.Warn("audio is missing", "epoch", s.epoch, "frame", s.next, "next_frame", f.GetFrame(), "gap_ms", s.gapMS, "reason", f.GetGapReason())
+	missing = max(missing, f.GetGapMs())
+	s.gapMS += missing
+	s.log.Warn("audio is missing", "epoch", s.epoch, "frame", s.next, "next_frame", f.GetFrame(), "gap_ms", missing, "reason", f.GetGapReason())
 	s.metrics.Errors.WithLabelValues("vad", "gap").Inc()
+	s.gapEvent(missing, f)
 	s.detector.Reset()
 	s.restart(fresh(f.GetFrame()))
 	return nil

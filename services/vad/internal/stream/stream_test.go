@@ -156,15 +156,7 @@ func TestSuccessorNeitherLosesNorDoubles(t *testing.T) {
 		cfg := settings()
 		b := testkit.Bus(t, cfg)
 		all := frames(1, 0, talk)
-		for _, f := range all {
-			data, err := proto.Marshal(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := b.JS().Publish(t.Context(), bus.Audio("s"), data); err != nil {
-				t.Fatal(err)
-			}
-		}
+		store(t, b, all)
 		feed(t, open(t, cfg, b), all[:cut])
 		feed(t, open(t, cfg, b), all)
 		got := jobs(t, b)
@@ -187,12 +179,7 @@ func TestLostPublicationIsMadeUp(t *testing.T) {
 	cfg.Audio.RingBufferSizeMS = 200
 	b := testkit.Bus(t, cfg)
 	all := frames(1, 0, talk)
-	for _, f := range all {
-		data, _ := proto.Marshal(f)
-		if _, err := b.JS().Publish(t.Context(), bus.Audio("s"), data); err != nil {
-			t.Fatal(err)
-		}
-	}
+	store(t, b, all)
 	feed(t, open(t, cfg, b), all[:15]) // the first segment is closed
 	purge(t, b, bus.StreamJobs)
 	cp, _, err := b.LoadCheckpoint(t.Context(), "s")

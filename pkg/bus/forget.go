@@ -1,0 +1,65 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ForgetEnded removes the checkpoints of streams whose source ended longer ago than that,
+// and returns their ids. A stream that has audio of a newer epoch is left alone, and one
+// that somebody writes to meanwhile too. Numbers are not lost with it: those of a stream
+// that comes back follow the highest in its results and transcripts.
+func (b *Bus) ForgetEnded(ctx context.Context, after time.Duration) (gone []string, err error) {
+	kv, err := b.bucket(ctx, BucketCheckpoints)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := kv.ListKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing checkpoints: %w", err)
+	}
+	var ids []string
+	for key := range keys.Keys() {
+		if !strings.Contains(key, ".") { // else it is no stream's
+			ids = append(ids, key)
+		}
+	}
+	for _, id := range ids {
+		ok, err := b.forgetEnded(ctx, kv, id, after)
+		if err != nil {
+			return gone, err
+		}
+		if ok {
+			gone = append(gone, id)
+		}
+	}
+	if len(gone) > 0 {
+		// What a removal leaves is a message of its own.
+		err = kv.PurgeDeletes(ctx, jetstream.DeleteMarkersOlderThan(time.Minute))
+	}
+	return gone, err
+}
+
+func (b *Bus) forgetEnded(ctx context.Context, kv jetstream.KeyValue, id string, after time.Duration) (bool, error) {
+	cp, revision, err := b.LoadCheckpoint(ctx, id)
+	if err != nil || !cp.GetEnded() || time.Since(cp.GetWrittenAt().AsTime()) < after {
+		return false, err
+	}
+	last, err := b.LastFrame(ctx, id)
+	if err != nil || last.GetEpoch() > cp.GetEpoch() {
+		return false, err
+	}
+	err = kv.Purge(ctx, id, jetstream.LastRevision(revision))
+	if conflict(err) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("removing the checkpoint of %s: %w", id, err)
+	}
+	return true, nil
+}

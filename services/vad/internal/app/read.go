@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rtap/rtap/pkg/bus"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/vad/internal/stream"
+	"google.golang.org/protobuf/proto"
+)
+
+// Detector is a stream's own, to be closed after use.
+type Detector interface {
+	stream.Detector
+	Close() error
+}
+
+// once reads a stream from its checkpoint on; what that has passed is dropped by number.
+// It returns the epoch at the end of the stream, and 0 at every reconnection: the server
+// may have lost what was read, and has it again later.
+func (f *follower) once(ctx context.Context, id string) (ended uint64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reconnected := f.rt.Bus.Reconnected()
+	detector, err := f.detect()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = detector.Close() }()
+	s, err := stream.New(ctx, id, f.rt.Config, f.rt.Bus, f.rt.Log, f.rt.Metrics, detector)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	epoch, frame := s.Position()
+	if s.Ended() {
+		last, err := f.rt.Bus.LastFrame(ctx, id)
+		if err != nil || last.GetEpoch() <= epoch {
+			return epoch, err
+		}
+	}
+	frames, stop, err := f.frames(ctx, id, epoch, frame)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { cancel(); stop() }()
+	quiet := time.Duration(f.rt.Config.Audio.RingBufferSizeMS) * time.Millisecond
+	idle := time.NewTimer(quiet)
+	defer idle.Stop()
+	for {
+		f.rt.Metrics.BufferUtilization.WithLabelValues("vad").Set(float64(len(frames)) / float64(cap(frames)))
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-reconnected:
+			return 0, nil
+		case frame := <-frames:
+			idle.Reset(quiet)
+			err = s.Take(ctx, frame)
+		case <-idle.C:
+			idle.Reset(quiet)
+			err = s.Idle(ctx)
+		}
+		if err != nil {
+			return 0, err
+		}
+		if s.Ended() {
+			epoch, _ := s.Position()
+			return epoch, nil
+		}
+	}
+}
+
+// frames reads a stream's frames from one on.
+func (f *follower) frames(ctx context.Context, id string, epoch, frame uint64) (<-chan *rtapv1.Frame, func(), error) {
+	from, err := f.rt.Bus.AudioFrom(ctx, id, epoch, frame)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := f.rt.Bus.JS().OrderedConsumer(ctx, bus.StreamAudio, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{bus.Audio(id)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	frames := make(chan *rtapv1.Frame, 64)
+	consuming, err := c.Consume(func(msg jetstream.Msg) {
+		frame := &rtapv1.Frame{}
+		if err := proto.Unmarshal(msg.Data(), frame); err != nil {
+			f.rt.Metrics.Errors.WithLabelValues("vad", "bad_frame").Inc()
+			return
+		}
+		select {
+		case frames <- frame:
+		case <-ctx.Done():
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return frames, func() { consuming.Stop(); <-consuming.Closed() }, nil
+}
