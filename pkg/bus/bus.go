@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type Bus struct {
 	failures atomic.Int64
 
 	streams, buckets sync.Map // handles by name
+	forbidden        sync.Map // subjects that the server did not let this user publish to
 
 	mu          sync.Mutex
 	reason      string
@@ -61,6 +63,9 @@ func Connect(cfg *config.Config, name string, log *slog.Logger) (*Bus, error) {
 			if sub != nil {
 				subject = sub.Subject
 			}
+			if what, ok := forbidden(err); ok {
+				b.forbidden.Store(what, true)
+			}
 			log.Warn("nats reports an error", "subject", subject, "error", err)
 		}),
 	}
@@ -82,9 +87,20 @@ func Connect(cfg *config.Config, name string, log *slog.Logger) (*Bus, error) {
 	return b, nil
 }
 
+// forbidden returns the subject that a server's refusal is about, if err is one to publish.
+func forbidden(err error) (subject string, ok bool) {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return "", false
+	}
+	_, quoted, ok := strings.Cut(err.Error(), "Publish to \"")
+	subject, _, _ = strings.Cut(quoted, "\"")
+	return subject, ok
+}
+
 func (b *Bus) connected(c *nats.Conn) {
 	b.log.Info("nats connected", "url", c.ConnectedUrlRedacted(), "server", c.ConnectedServerName(), "version", c.ConnectedServerVersion())
 	b.failures.Store(0)
+	b.forbidden.Clear() // the server may have other lists now
 	b.renew()
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
@@ -37,6 +39,59 @@ func TestSetupMakesEverythingOnceAndKeepsLogID(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestSetupAsAUserWhoMayNotChangeStreams: what exists and is right needs no change, and what
+// differs stays as it is instead of keeping the process out.
+func TestSetupAsAUserWhoMayNotChangeStreams(t *testing.T) {
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, JetStreamMaxStore: 8 << 30,
+		JetStreamMaxMemory: 256 << 20,
+		Users: []*server.User{{Username: "owner", Password: "o"}, {Username: "guest", Password: "g", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Allow: []string{">"}, Deny: []string{"$JS.API.STREAM.UPDATE.>", "$JS.API.STREAM.DELETE.>"}},
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(time.Minute) {
+		t.Fatal("the nats server is not ready")
+	}
+	as := func(user, password string, maxMB int, ttl time.Duration) *bus.Bus {
+		cfg := config.Default()
+		cfg.NATS.URL, cfg.NATS.User, cfg.NATS.Password = s.ClientURL(), user, password
+		cfg.Streams.Audio.MaxMB, cfg.Streams.Events.MaxAge = maxMB, ttl
+		return testkit.Connect(t, cfg)
+	}
+	guest := as("guest", "g", 300, time.Hour)
+	kv, err := guest.JS().KeyValue(t.Context(), bus.BucketConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, err := kv.Status(t.Context()); err != nil || status.History() != 5 {
+		t.Errorf("a guest made the settings with a history of %d: %v", status.History(), err)
+	}
+	again := as("guest", "g", 400, 2*time.Hour)
+	if n := sizeOf(t, again); n != 300<<20 {
+		t.Errorf("a guest changed the audio to %d bytes", n)
+	}
+	if err := again.Setup(t.Context()); err != nil { // as after each reconnection
+		t.Error(err)
+	}
+	if n := sizeOf(t, as("owner", "o", 500, time.Hour)); n != 500<<20 {
+		t.Errorf("the owner left the audio at %d bytes", n)
+	}
+}
+
+func sizeOf(t *testing.T, b *bus.Bus) int64 {
+	t.Helper()
+	s, err := b.JS().Stream(t.Context(), bus.StreamAudio)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().Config.MaxBytes
 }
 
 func TestCheckpointCompareAndSet(t *testing.T) {

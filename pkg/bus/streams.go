@@ -61,8 +61,13 @@ func bucketConfigs(cfg *config.Config) []jetstream.KeyValueConfig {
 	}
 }
 
+// updateWait bounds one attempt to change a stream. A server that does not let this user do
+// it says so on the side and never answers.
+const updateWait = 2 * time.Second
+
 // Setup makes every stream and bucket that is missing and brings existing ones to this
-// configuration. It may run in several processes at once, and again at any time.
+// configuration, where the server lets this process do that; else they stay as they are. It
+// may run in several processes at once, and again at any time.
 func (b *Bus) Setup(ctx context.Context) error {
 	for _, want := range streamConfigs(b.cfg) {
 		if err := b.setupStream(ctx, want); err != nil {
@@ -78,12 +83,30 @@ func (b *Bus) Setup(ctx context.Context) error {
 }
 
 func (b *Bus) setupBucket(ctx context.Context, want jetstream.KeyValueConfig) error {
-	// Where a bucket is stored cannot be changed; leases in a file work as well.
-	if s, err := b.js.Stream(ctx, "KV_"+want.Bucket); err == nil {
-		want.Storage = s.CachedInfo().Config.Storage
+	s, err := b.js.Stream(ctx, "KV_"+want.Bucket)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = b.js.CreateKeyValue(ctx, want)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, jetstream.ErrBucketExists) {
+			return err
+		}
+		s, err = b.js.Stream(ctx, "KV_"+want.Bucket) // another process was faster
 	}
-	_, err := b.js.CreateOrUpdateKeyValue(ctx, want)
-	return err
+	if err != nil {
+		return err
+	}
+	have := s.CachedInfo().Config
+	if have.MaxAge == want.TTL && have.MaxMsgsPerSubject == int64(want.History) && have.Replicas == want.Replicas {
+		return nil
+	}
+	// Where a bucket is stored cannot be changed; leases in a file work as well.
+	want.Storage = have.Storage
+	return b.update(ctx, have.Name, func(ctx context.Context) error {
+		_, err := b.js.UpdateKeyValue(ctx, want)
+		return err
+	})
 }
 
 func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) error {
@@ -115,10 +138,30 @@ func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) erro
 	}
 	b.log.Warn("stream differs from the configuration, updating it", "stream", want.Name,
 		"max_age", have.MaxAge, "want_max_age", want.MaxAge, "max_bytes", have.MaxBytes, "want_max_bytes", want.MaxBytes)
-	if _, err := b.js.UpdateStream(ctx, want); err != nil {
-		return fmt.Errorf("updating: %w", err)
+	return b.update(ctx, want.Name, func(ctx context.Context) error {
+		_, err := b.js.UpdateStream(ctx, want)
+		return err
+	})
+}
+
+// update changes a stream that exists. One that this user may not change stays as it is: it
+// works all the same.
+func (b *Bus) update(ctx context.Context, stream string, do func(context.Context) error) error {
+	subject := "$JS.API.STREAM.UPDATE." + stream
+	if _, known := b.forbidden.Load(subject); known {
+		return nil
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, updateWait)
+	defer cancel()
+	err := do(ctx)
+	if err == nil {
+		return nil
+	}
+	if _, refused := b.forbidden.Load(subject); refused {
+		b.log.Warn("this user may not change the stream, which stays as it is; change it as the operator, with the nats command", "stream", stream)
+		return nil
+	}
+	return fmt.Errorf("updating: %w", err)
 }
 
 // LogID returns the id of the transcript log that finals are numbered in.
