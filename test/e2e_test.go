@@ -189,7 +189,7 @@ func TestSpeechReachesBothFeeds(t *testing.T) {
 // dial retries while the gateway starts.
 func dial(t *testing.T, url string) *websocket.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		c, res, err := websocket.DefaultDialer.DialContext(ctx, url, nil)

@@ -28,7 +28,7 @@ func mostly(t *testing.T, what, want string, finals []*rtapv1.Results) {
 }
 
 func TestRemoteClients(t *testing.T) {
-	p := listening(t, "--stt", "2", "--set", "egress.listen_api.idle_timeout=3s")
+	p := listening(t, "--stt", "2", "--set", "egress.listen_api.idle_timeout=10s")
 	audio := converted(t, "jfk.wav", 16000, 1)
 
 	t.Run("in real time", func(t *testing.T) {
@@ -55,8 +55,8 @@ func TestRemoteClients(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			sent := converted(t, "jfk.wav", tt.rate, tt.channels) // takes a while: first, or the client is idle
 			c := p.call(t, fmt.Sprintf("sample_rate=%d&channels=%d", tt.rate, tt.channels))
-			sent := converted(t, "jfk.wav", tt.rate, tt.channels)
 			c.play(t, sent, tt.piece, 0)
 			mostly(t, name, jfk, c.finish(t))
 			heard := p.heard(t, c.stream)
@@ -74,7 +74,7 @@ func TestRemoteClients(t *testing.T) {
 		half := len(audio) / 4 * 2
 		c.play(t, audio[:half], 3200, 0)
 		for range 8 { // more than the idle timeout
-			time.Sleep(600 * time.Millisecond)
+			time.Sleep(1500 * time.Millisecond)
 			c.say(t, "KeepAlive")
 		}
 		c.play(t, audio[half:], 3200, 0)
@@ -170,7 +170,7 @@ func TestRemoteFinalize(t *testing.T) {
 // connection unless that was the gateway's own death.
 func TestRemoteClientSurvivesDeaths(t *testing.T) {
 	audio := converted(t, "jfk.wav", 16000, 1)
-	p := listening(t, "--set", "egress.listen_api.idle_timeout=3s")
+	p := listening(t, "--set", "egress.listen_api.idle_timeout=10s")
 	undisturbed := p.call(t, rate16k)
 	undisturbed.play(t, audio, 640, 32000)
 	want := transcript(undisturbed.finish(t))

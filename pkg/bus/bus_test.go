@@ -2,7 +2,9 @@ package bus_test
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,13 +61,25 @@ func TestSetupAsAUserWhoMayNotChangeStreams(t *testing.T) {
 	if !s.ReadyForConnections(time.Minute) {
 		t.Fatal("the nats server is not ready")
 	}
-	as := func(user, password string, maxMB int, ttl time.Duration) *bus.Bus {
+	var said lines
+	as := func(user, password string, maxMB int) *bus.Bus {
 		cfg := config.Default()
-		cfg.NATS.URL, cfg.NATS.User, cfg.NATS.Password = s.ClientURL(), user, password
-		cfg.Streams.Audio.MaxMB, cfg.Streams.Events.MaxAge = maxMB, ttl
-		return testkit.Connect(t, cfg)
+		cfg.NATS.URL, cfg.NATS.User, cfg.NATS.Password, cfg.Streams.Audio.MaxMB = s.ClientURL(), user, password, maxMB
+		b, err := bus.Connect(cfg, t.Name(), slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Conn().Close)
+		if err := b.Setup(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
-	guest := as("guest", "g", 300, time.Hour)
+	guest := as("guest", "g", 300)
+	as("guest", "g", 300)
+	if warnings := said.text(); warnings != "" {
+		t.Errorf("although nothing differs: %s", warnings)
+	}
 	kv, err := guest.JS().KeyValue(t.Context(), bus.BucketConfig)
 	if err != nil {
 		t.Fatal(err)
@@ -73,16 +87,37 @@ func TestSetupAsAUserWhoMayNotChangeStreams(t *testing.T) {
 	if status, err := kv.Status(t.Context()); err != nil || status.History() != 5 {
 		t.Errorf("a guest made the settings with a history of %d: %v", status.History(), err)
 	}
-	again := as("guest", "g", 400, 2*time.Hour)
+	again := as("guest", "g", 400)
 	if n := sizeOf(t, again); n != 300<<20 {
 		t.Errorf("a guest changed the audio to %d bytes", n)
 	}
 	if err := again.Setup(t.Context()); err != nil { // as after each reconnection
 		t.Error(err)
 	}
-	if n := sizeOf(t, as("owner", "o", 500, time.Hour)); n != 500<<20 {
+	if n := strings.Count(said.text(), "may not change the stream"); n != 1 {
+		t.Errorf("it was said %d times that the audio stays as it is:\n%s", n, said.text())
+	}
+	if n := sizeOf(t, as("owner", "o", 500)); n != 500<<20 {
 		t.Errorf("the owner left the audio at %d bytes", n)
 	}
+}
+
+// lines is a log that is written from several goroutines.
+type lines struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
 
 func sizeOf(t *testing.T, b *bus.Bus) int64 {

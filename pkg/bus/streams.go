@@ -98,7 +98,7 @@ func (b *Bus) setupBucket(ctx context.Context, want jetstream.KeyValueConfig) er
 		return err
 	}
 	have := s.CachedInfo().Config
-	if have.MaxAge == want.TTL && have.MaxMsgsPerSubject == int64(want.History) && have.Replicas == want.Replicas {
+	if have.MaxAge == want.TTL && have.MaxMsgsPerSubject == int64(max(1, want.History)) && have.Replicas == want.Replicas {
 		return nil
 	}
 	// Where a bucket is stored cannot be changed; leases in a file work as well.

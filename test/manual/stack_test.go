@@ -1,7 +1,6 @@
 package manual_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -88,26 +87,44 @@ func start(t *testing.T) *stack {
 	return s
 }
 
-// ready waits until the first final has gone through.
+// ready waits until the first final has gone through and every stage says that it is well.
 func (s *stack) ready(t *testing.T) {
 	t.Helper()
-	url := fmt.Sprintf("http://127.0.0.1:%d/metrics", s.ports["8080"])
-	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-		if err != nil {
-			t.Fatal(err)
+	at := fmt.Sprintf("http://127.0.0.1:%d", s.ports["8080"])
+	why := ""
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		spoken, well := ask(t, at+"/metrics"), ask(t, at+"/health")
+		if strings.Contains(spoken.body, "rtap_pipeline_latency_seconds_count") && well.code == http.StatusOK {
+			return
 		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			body, _ := io.ReadAll(res.Body)
-			_ = res.Body.Close()
-			if bytes.Contains(body, []byte("rtap_pipeline_latency_seconds_count")) {
-				return
-			}
+		if well.body != "" {
+			why = well.body
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("no final came out at %s", url)
+			t.Fatalf("%s: no final came out, or a stage is not well: %s", at, why)
 		}
 	}
+}
+
+type answer struct {
+	code int
+	body string
+}
+
+// ask gets a page; it is empty while nobody answers.
+func ask(t *testing.T, url string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return answer{}
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, _ := io.ReadAll(res.Body)
+	return answer{res.StatusCode, string(body)}
 }
 
 var localhost = regexp.MustCompile(`localhost:(8080|5802|6552|6553)\b`)

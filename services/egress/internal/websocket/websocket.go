@@ -99,6 +99,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	// Who only listens is served even while NATS is away; a replay needs the log at once.
+	if why := h.rt.Bus.Problem(); q.replay && why != "" {
+		refuse(http.StatusServiceUnavailable, "the transcript log cannot be read now: "+why+"; try again")
+		return
+	}
 	conn, err := h.door.Upgrade(w, r, nil)
 	if err != nil {
 		return // Upgrade has answered

@@ -98,6 +98,28 @@ func next(t *testing.T, c *gorilla.Conn) *rtapv1.Results {
 	return r
 }
 
+// TestReplayWithoutNATS: a replay is refused while the log cannot be read, so that the client
+// tries again; who only listens may come and wait.
+func TestReplayWithoutNATS(t *testing.T) {
+	cfg := config.Default()
+	cfg.NATS.URL = "nats://127.0.0.1:1" // nobody answers
+	log := slog.New(slog.DiscardHandler)
+	b, err := bus.Connect(cfg, t.Name(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := obs.NewMetrics("egress", "test")
+	rt := &service.Runtime{Config: cfg, Log: log, Service: "egress", Metrics: m, Health: obs.NewHealth("egress", "i", "test", m), Bus: b}
+	g := &gateway{bus: b, server: httptest.NewServer(websocket.New(rt, feed.NewHub(rt), websocket.NewDoor(rt)))}
+	t.Cleanup(func() { g.server.Close(); b.Conn().Close() })
+	if _, status, err := g.dial(t, "streams=s&from_seq=1", nil); err == nil || status != http.StatusServiceUnavailable {
+		t.Errorf("a replay: status %d, %v", status, err)
+	}
+	if _, status, err := g.dial(t, "streams=s", nil); err != nil {
+		t.Errorf("a listener: status %d, %v", status, err)
+	}
+}
+
 func TestReplayThenLiveWithoutGapOrRepeat(t *testing.T) {
 	g := start(t, nil)
 	const n = 60
