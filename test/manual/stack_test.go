@@ -70,10 +70,9 @@ func start(t *testing.T) *stack {
 		s.ports[port] = freePort(t)
 		s.environ = append(s.environ, fmt.Sprintf("RTAP_%s=%d", key, s.ports[port]))
 	}
-	cmd := exec.CommandContext(t.Context(), program(t), "up", "--source", "mock", "--source", "listen")
+	// Not with the test's context: a second signal would end it at once, with an error.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program(t), "up", "--source", "mock", "--source", "listen")
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.environ, io.Discard, t.Output()
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 30 * time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
