@@ -140,6 +140,10 @@ func (s *sink) finish(ctx context.Context, in input, resample *soxr.Resampler, c
 		if err == nil && cp.GetEpoch() >= s.epoch && cp.GetEnded() {
 			return nil
 		}
+		// A server that crashed may have lost the end although it acknowledged it.
+		if err := s.pub.Refresh(ctx); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -1,0 +1,145 @@
+package simulation
+
+import (
+	"context"
+	"io"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rtap/rtap/pkg/clock"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+const (
+	frameSamples = 512
+	frameTime    = 32 * time.Millisecond
+)
+
+// script is what is spoken on a stream: for each frame whether it is speech. The n-th frame
+// of speech says the word "n": its samples hold the number, so that whoever hears it can
+// tell which frame it was.
+type script []bool
+
+// newScript draws bursts and pauses.
+func newScript(r *rand.Rand, frames int) script {
+	var s script
+	pause := func(longest int) { s = append(s, make([]bool, 3+r.IntN(longest))...) }
+	for len(s) < frames {
+		pause(8)
+		if r.IntN(3) == 0 {
+			pause(30) // long enough to end an utterance
+		}
+		for range minSpeech + r.IntN(30) {
+			s = append(s, true)
+		}
+	}
+	pause(8)
+	return s
+}
+
+// Levels of the samples that carry a frame's number.
+const (
+	loud = 6000
+	step = 4
+)
+
+func (s script) pcm(n int) []float32 {
+	out := make([]float32, frameSamples)
+	if s[n] {
+		for i := range out {
+			out[i] = float32(loud+step*n) / 32767
+		}
+	}
+	return out
+}
+
+// spoken returns the numbers of the frames of speech in audio of whole frames.
+func spoken(at func(sample int) float64, samples int) (numbers []uint32) {
+	for i := 0; i < samples; i += frameSamples {
+		if level := at(i); level > loud/2 {
+			numbers = append(numbers, uint32(math.Round((level-loud)/step)))
+		}
+	}
+	return numbers
+}
+
+func spokenIn(pcm []float32) []uint32 {
+	return spoken(func(i int) float64 { return float64(pcm[i]) * 32768 }, len(pcm))
+}
+
+func spokenInBytes(pcm []byte) []uint32 {
+	return spoken(func(i int) float64 { return float64(int16(uint16(pcm[2*i]) | uint16(pcm[2*i+1])<<8)) }, len(pcm)/2)
+}
+
+// textOf is what a faultless engine hears.
+func textOf(numbers []uint32) string {
+	words := make([]string, len(numbers))
+	for i, n := range numbers {
+		words[i] = strconv.Itoa(int(n))
+	}
+	return strings.Join(words, " ")
+}
+
+func numbersIn(text string) (numbers []uint32) {
+	for _, word := range strings.Fields(text) {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return nil
+		}
+		numbers = append(numbers, uint32(n))
+	}
+	return numbers
+}
+
+// room is where a stream is spoken: time goes on whether or not somebody listens.
+type room struct {
+	script script
+	began  time.Time
+
+	mu    sync.Mutex
+	heard map[int]string // process that read a frame last
+}
+
+func newRoom(s script) *room { return &room{script: s, began: time.Now(), heard: map[int]string{}} }
+
+// microphone is one process's ear: it hears what is spoken from now on, and keeps as much
+// as a device's buffer does while the process is busy.
+type microphone struct {
+	room    *room
+	process string
+	next    int
+}
+
+const deviceBuffer = 125 // frames: four seconds
+
+func (r *room) listen(process string) *microphone {
+	return &microphone{r, process, int(time.Since(r.began) / frameTime)}
+}
+
+// Read implements the capture service's source.
+func (m *microphone) Read(ctx context.Context) (pcm []float32, captured *rtapv1.Clock, lost time.Duration, err error) {
+	if m.next >= len(m.room.script) {
+		return nil, nil, 0, io.EOF
+	}
+	due := m.room.began.Add(time.Duration(m.next+1) * frameTime)
+	select {
+	case <-time.After(time.Until(due)):
+	case <-ctx.Done():
+		return nil, nil, 0, ctx.Err()
+	}
+	now := min(int(time.Since(m.room.began)/frameTime), len(m.room.script))
+	if late := now - m.next - deviceBuffer; late > 0 {
+		lost = time.Duration(late) * frameTime
+		m.next += late
+	}
+	m.room.mu.Lock()
+	m.room.heard[m.next] = m.process
+	m.room.mu.Unlock()
+	pcm = m.room.script.pcm(m.next)
+	m.next++
+	return pcm, clock.Now(), lost, nil
+}

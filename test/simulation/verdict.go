@@ -1,0 +1,77 @@
+package simulation
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/rtap/rtap/pkg/bus"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/test/simulation/broker"
+	"google.golang.org/protobuf/proto"
+)
+
+// ended says whether a stream's end is in the log.
+func (o *oracle) ended(server *broker.Server, stream string) bool {
+	done := false
+	server.Look(func() {
+		h := o.of(stream)
+		cp := h.checkpoint
+		done = cp.GetEnded() && len(h.log) > 0 && h.log[len(h.log)-1].StreamEnd != nil && h.log[len(h.log)-1].Ordinal() == cp.GetOrdinal()
+	})
+	return done
+}
+
+// verdict judges a stream once everything has come to rest. alive says of a process that it
+// was never killed.
+func (o *oracle) verdict(server *broker.Server, stream string, room *room, alive func(process string) bool) {
+	stored := map[uint32]bool{}
+	frames, gap := map[place][]uint32{}, map[place]bool{}
+	for _, data := range server.Stored(bus.StreamAudio, bus.Audio(stream)) {
+		f := &rtapv1.Frame{}
+		if err := proto.Unmarshal(data, f); err != nil {
+			panic(err)
+		}
+		at := place{f.GetEpoch(), f.GetFrame()}
+		frames[at] = spokenInBytes(f.GetPcm())
+		gap[at] = gap[at] || f.GetGapMs() > 0
+		for _, n := range frames[at] {
+			stored[n] = true
+		}
+	}
+	h := o.of(stream)
+	for n := uint64(1); n <= h.checkpoint.GetOrdinal(); n++ {
+		if h.results[n] == nil {
+			o.breaks("lost: %s/%d has no result", stream, n)
+		}
+	}
+	// What a living process has heard is stored.
+	for n := range room.script {
+		process := room.heard[n]
+		if room.script[n] && process != "" && alive(process) && !stored[uint32(n)] {
+			o.breaks("lost: word %d of %s was heard by %s and is not stored", n, stream, process)
+			break
+		}
+	}
+	// What is stored was said, unless so little of it stands alone that it is no speech.
+	for _, at := range slices.SortedFunc(maps.Keys(frames), before) {
+		if len(frames[at]) == 0 {
+			continue
+		}
+		run := 1
+		for first := at; !gap[first] && len(frames[place{at.epoch, first.frame - 1}]) > 0; first.frame-- {
+			run++
+		}
+		for after := (place{at.epoch, at.frame + 1}); !gap[after] && len(frames[after]) > 0; after.frame++ {
+			run++
+		}
+		if _, said := h.finals[frames[at][0]]; !said && run >= minSpeech {
+			o.breaks("lost: word %d of %s is stored as frame %d of epoch %d and in no final", frames[at][0], stream, at.frame, at.epoch)
+			break
+		}
+	}
+}
+
+func before(a, b place) int {
+	return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.frame, b.frame))
+}
