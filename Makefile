@@ -48,6 +48,9 @@ test-native: ## every test; a missing native part is a failure
 e2e: test-data ## only the end-to-end tests, with the real binaries
 	RTAP_REQUIRE_NATIVE=1 go test -count=1 -v ./test/...
 
+simulate: ## SCHEDULES=2000 schedules of deaths, pauses and losses on a fake clock; SEED=n repeats one with its log
+	@set -o pipefail; go test -count=1 -timeout 60m -v -run '^TestSchedules$$' ./test/simulation $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),2000)) | grep -v '^ *\(=== RUN\|--- PASS\)'
+
 bench: build ## one stream and sixteen in real time, beside the goals: about half an hour; pages in bench-report/
 	@mkdir -p bench-report
 	@set -o pipefail; for n in 1 16; do \
@@ -80,4 +83,4 @@ generate: ## Go code from proto/
 check: test-data ## what CI runs: format, vet, lint, drift, builds alone, race tests
 	@scripts/check.sh $(MODULES)
 
-.PHONY: help deps build run test-data test test-native e2e bench bench-rivals fmt lint generate check image e2e-compose test-clients
+.PHONY: help deps build run test-data test test-native e2e simulate bench bench-rivals fmt lint generate check image e2e-compose test-clients

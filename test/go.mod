@@ -13,6 +13,7 @@ require (
 	github.com/rtap/rtap/services/egress v0.0.0
 	github.com/rtap/rtap/services/stt v0.0.0
 	github.com/rtap/rtap/services/vad v0.0.0
+	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v3 v3.0.6
 	google.golang.org/protobuf v1.36.12
 )

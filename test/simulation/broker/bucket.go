@@ -23,13 +23,16 @@ type bucket struct {
 	name   string
 }
 
-func (j *js) CreateOrUpdateKeyValue(ctx context.Context, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+func (j *js) CreateKeyValue(ctx context.Context, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
 	err := j.client.call(ctx, "create "+cfg.Bucket, func() error {
-		if s := j.client.server; s.streams[bucketPrefix+cfg.Bucket] == nil {
-			s.streams[bucketPrefix+cfg.Bucket] = newStore(jetstream.StreamConfig{
-				Storage: cfg.Storage, Name: bucketPrefix + cfg.Bucket, Subjects: []string{"$KV." + cfg.Bucket + ".>"}, MaxAge: cfg.TTL, MaxMsgsPerSubject: max(1, int64(cfg.History)),
-			})
+		s, name := j.client.server, bucketPrefix+cfg.Bucket
+		if s.streams[name] != nil {
+			return jetstream.ErrBucketExists
 		}
+		s.streams[name] = newStore(jetstream.StreamConfig{
+			Name: name, Subjects: []string{"$KV." + cfg.Bucket + ".>"}, MaxAge: cfg.TTL, Storage: cfg.Storage,
+			MaxMsgsPerSubject: max(1, int64(cfg.History)), Replicas: cfg.Replicas,
+		})
 		return nil
 	})
 	if err != nil {
@@ -129,6 +132,9 @@ func (b *bucket) Keys(ctx context.Context, _ ...jetstream.WatchOpt) (keys []stri
 	s := b.client.server
 	err = b.client.call(ctx, "keys "+b.name, func() error {
 		st := s.streams[bucketPrefix+b.name]
+		if st == nil {
+			return jetstream.ErrBucketNotFound
+		}
 		for subject := range st.bySubject {
 			if m := st.newest(subject); m != nil && m.header.Get(operation) == "" {
 				keys = append(keys, subject[len(b.subject("")):])
@@ -141,6 +147,25 @@ func (b *bucket) Keys(ctx context.Context, _ ...jetstream.WatchOpt) (keys []stri
 		return nil
 	})
 	return keys, err
+}
+
+// lister gives keys that were read at once.
+type lister chan string
+
+func (l lister) Keys() <-chan string { return l }
+func (l lister) Stop() error         { return nil }
+
+func (b *bucket) ListKeys(ctx context.Context, _ ...jetstream.WatchOpt) (jetstream.KeyLister, error) {
+	keys, err := b.Keys(ctx)
+	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+		return nil, err
+	}
+	l := make(lister, len(keys))
+	for _, key := range keys {
+		l <- key
+	}
+	close(l)
+	return l, nil
 }
 
 type entry struct {

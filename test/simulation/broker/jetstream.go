@@ -182,13 +182,21 @@ func (s *stream) GetLastMsgForSubject(ctx context.Context, subject string) (out 
 	return out, err
 }
 
-func (s *stream) GetMsg(ctx context.Context, seq uint64, _ ...jetstream.GetMsgOpt) (out *jetstream.RawStreamMsg, err error) {
+func (s *stream) GetMsg(ctx context.Context, seq uint64, opts ...jetstream.GetMsgOpt) (out *jetstream.RawStreamMsg, err error) {
+	next := nextFor(opts)
 	err = s.do(ctx, "get", func(st *store) error {
 		st.expire(time.Now())
-		if st.msgs[seq] == nil {
+		m := st.msgs[seq]
+		if next != "" {
+			m = nil
+			if msgs, _ := st.from(seq, []string{next}, 1); len(msgs) > 0 {
+				m = msgs[0]
+			}
+		}
+		if m == nil {
 			return jetstream.ErrMsgNotFound
 		}
-		out = raw(st.msgs[seq])
+		out = raw(m)
 		return nil
 	})
 	return out, err

@@ -46,6 +46,15 @@ func infoFilter(opts []jetstream.StreamInfoOpt) string {
 	return o.FieldByName("SubjectFilter").String()
 }
 
+// nextFor is the subject whose next message is asked for.
+func nextFor(opts []jetstream.GetMsgOpt) string {
+	o, ok := settings(opts)
+	if !ok {
+		return ""
+	}
+	return o.FieldByName("NextFor").String()
+}
+
 // deleteRevision returns the revision that a deletion asks for; nil for none.
 func deleteRevision(opts []jetstream.KVDeleteOpt) *uint64 {
 	for _, opt := range opts {
