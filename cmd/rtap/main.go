@@ -11,6 +11,7 @@ import (
 	"github.com/rtap/rtap/cmd/rtap/internal/devices"
 	"github.com/rtap/rtap/cmd/rtap/internal/diagnostics"
 	"github.com/rtap/rtap/cmd/rtap/internal/doctor"
+	"github.com/rtap/rtap/cmd/rtap/internal/failover"
 	"github.com/rtap/rtap/cmd/rtap/internal/healthcheck"
 	"github.com/rtap/rtap/cmd/rtap/internal/models"
 	"github.com/rtap/rtap/cmd/rtap/internal/profile"
@@ -43,6 +44,7 @@ var commands = []command.Command{
 	{Name: "doctor", Run: doctor.Run},
 	{Name: "verify", Run: verify.Run},
 	{Name: "diagnostics", Run: diagnostics.Run},
+	{Name: "failover", Run: failover.Run},
 	{Name: "profile", Run: profile.Run, Values: profile.Kinds},
 	{Name: "healthcheck", Run: healthcheck.Run, Values: healthcheck.Names},
 	{Name: "devices", Run: devices.Run},

@@ -21,6 +21,24 @@ var _ lease.Store = Leases{}
 // Leases is where this bus's leases live.
 func (b *Bus) Leases() Leases { return Leases{b} }
 
+// LeasesOver is where leases live for who has only a connection.
+func LeasesOver(conn *nats.Conn) (Leases, error) {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return Leases{}, fmt.Errorf("using jetstream: %w", err)
+	}
+	return Leases{&Bus{conn: conn, js: js, core: connCore{conn}}}, nil
+}
+
+// Holder says who holds a key; lease.ErrFree when nobody does.
+func (l Leases) Holder(ctx context.Context, key string) (lease.Held, error) {
+	value, revision, err := l.Get(ctx, key)
+	if err != nil {
+		return lease.Held{}, err
+	}
+	return lease.Decode(key, value, revision)
+}
+
 // Create writes a key that nobody holds.
 func (l Leases) Create(ctx context.Context, key string, value []byte) (uint64, error) {
 	kv, err := l.b.bucket(ctx, BucketLeases)

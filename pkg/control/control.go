@@ -28,6 +28,8 @@ const (
 	// Profile answers with a profile: kind=cpu|heap|allocs|goroutines|mutex|block,
 	// seconds=N where it covers a time, text=true for goroutines that people can read.
 	Profile = "profile"
+	// Failover makes the active gateway give its role up.
+	Failover = "failover"
 )
 
 // ErrBusy says that the process is answering as many questions as it will at once.
@@ -38,6 +40,8 @@ type Process struct {
 	Status  func() *rtapv1.ServiceStatus
 	Metrics prometheus.Gatherer
 	Logs    *Recent
+	// More is what only some processes are asked.
+	More map[string]func(ctx context.Context, q url.Values) ([]byte, error)
 }
 
 // answer gives what was asked for; the error is the asker's to read.
@@ -60,6 +64,9 @@ func (p *Process) answer(ctx context.Context, question string, q url.Values) ([]
 	case Profile:
 		return take(ctx, q)
 	default:
+		if f := p.More[question]; f != nil {
+			return f(ctx, q)
+		}
 		return nil, fmt.Errorf("unknown question %q: want status, metrics, logs or profile", question)
 	}
 }

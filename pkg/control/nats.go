@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -31,7 +33,7 @@ func (p *Process) Serve(ctx context.Context, svc micro.Service, conn *nats.Conn,
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, atOnce)
-	for _, question := range []string{Metrics, Logs, Profile} {
+	for _, question := range slices.AppendSeq([]string{Metrics, Logs, Profile}, maps.Keys(p.More)) {
 		h := micro.HandlerFunc(func(req micro.Request) {
 			select {
 			case slots <- struct{}{}:

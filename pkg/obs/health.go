@@ -52,13 +52,17 @@ func (h *Health) OnChange(f func(from, to string)) {
 	h.onChange = f
 }
 
-// SetState moves the process to a state.
+// SetState moves the process to a state. From draining only stopped follows, whoever has
+// not heard of it yet.
 func (h *Health) SetState(to string) {
 	h.mu.Lock()
 	from, tell := h.state, h.onChange
-	h.state = to
+	ends := from == StateStopped || from == StateDraining && to != StateStopped
+	if !ends {
+		h.state = to
+	}
 	h.mu.Unlock()
-	if from == to {
+	if from == to || ends {
 		return
 	}
 	h.metrics.StateTransitions.WithLabelValues(from, to).Inc()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/signal"
 	"strconv"
@@ -55,7 +56,16 @@ func (j journal) set(name string) error {
 
 // private gives what an operator may ask this process.
 func (r *Runtime) private() *control.Process {
-	return &control.Process{Status: r.Health.Status, Metrics: r.Metrics.Registry, Logs: r.journal.recent}
+	return &control.Process{Status: r.Health.Status, Metrics: r.Metrics.Registry, Logs: r.journal.recent, More: r.answers}
+}
+
+// Answer lets an operator ask this process one more question of pkg/control; call it before
+// Run.
+func (r *Runtime) Answer(question string, f func(ctx context.Context, q url.Values) ([]byte, error)) {
+	if r.answers == nil {
+		r.answers = map[string]func(context.Context, url.Values) ([]byte, error){}
+	}
+	r.answers[question] = f
 }
 
 // socket answers questions on this host's or container's own socket, NATS or not. A host

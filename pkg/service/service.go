@@ -10,6 +10,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -38,6 +39,7 @@ type Runtime struct {
 	flags   Flags
 	environ []string
 	journal journal
+	answers map[string]func(context.Context, url.Values) ([]byte, error)
 }
 
 // Flags are the arguments that every process takes.

@@ -3,15 +3,17 @@ package help
 var running = []Page{
 	{
 		Name: "up", Group: Running, Summary: "run the whole pipeline on this machine",
-		Synopsis: []string{"[--source URI]… [--stt N] [--nats URL] [--data-dir DIR] [--until-done] [--json] [FLAGS]"},
+		Synopsis: []string{"[--source URI]… [--stt N] [--standby] [--nats URL] [--data-dir DIR] [--until-done] [--json] [FLAGS]"},
 		About: `
 Starts a NATS server (unless --nats names one) and a process for each service, starts again
 what dies, prints finals on standard output and everything else on standard error. SIGINT or
 SIGTERM ends it in order; a second one at once. SIGHUP makes the processes read the
-configuration again.`,
+configuration again. --standby runs a second gateway: its HTTP port is one above the first's,
+its others ten above.`,
 		Examples: []Example{
 			{"rtap up", "the microphone, until Ctrl-C"},
 			{"rtap up --source file:talk.wav --until-done --json", "a recording; ends when its last final is out"},
+			{"rtap up --standby", "and a second gateway, on 8081, 5812, 6562 and 6563, that takes over when the first dies"},
 			{"rtap up --source mock --stt 2 --data-dir /var/lib/rtap", "a recording with pauses, two recognisers, its data elsewhere"},
 		},
 	},
@@ -47,6 +49,20 @@ it, space looks at once.`,
 			{"rtap top --json", "one look, for a script"},
 		},
 		Exit: []Exit{{1, "nothing answers: neither a process of RTAP nor the NATS server"}},
+	},
+	{
+		Name: "failover", Group: Running, Summary: "make another gateway the active one",
+		Synopsis: []string{"[--wait 5s] [--json] [--nats URL] [FLAGS]"},
+		About: `
+Every gateway serves its subscribers all the time; the active one also gives finals their
+numbers and removes old ones. It is asked to give that up, and a standby takes it. Clients
+notice nothing. Before an update or a stop of the active gateway nothing needs to be done: its
+standby takes over by itself.`,
+		Examples: []Example{
+			{"rtap failover", "says which gateway was active, which one is, and how long it took"},
+			{"rtap failover --json", "for a script: {from, to, ms}"},
+		},
+		Exit: []Exit{{1, "there is no standby, or none took over within --wait"}},
 	},
 }
 

@@ -31,6 +31,7 @@ type options struct {
 	flags     service.Flags
 	sources   []string
 	stt       int
+	standby   bool
 	nats      string
 	dataDir   string
 	untilDone bool
@@ -47,6 +48,7 @@ func parse(env lifecycle.Env) (options, error) {
 		return nil
 	})
 	fs.IntVar(&o.stt, "stt", 1, "number of stt processes")
+	fs.BoolVar(&o.standby, "standby", false, "run a second gateway that takes over from the first")
 	fs.StringVar(&o.nats, "nats", "", "`URL` of a running server, instead of one of our own")
 	fs.StringVar(&o.dataDir, "data-dir", "data", "`folder` of the server's data")
 	fs.BoolVar(&o.untilDone, "until-done", false, "exit 0 when every file has been played and its last final is out")
@@ -110,7 +112,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 			g.Add(lifecycle.Part{Name: "bus", Run: b.Run, Stop: func(context.Context) error { b.Conn().Close(); return nil }})
 		}
 		g.Add(lifecycle.Part{Name: c.name, Run: func(ctx context.Context) error {
-			if c.name == "egress" || c.name == "capture" {
+			if strings.HasPrefix(c.name, "egress") || c.name == "capture" {
 				// Sources wait until every final can be seen by the printer.
 				if err := printer.Await(ctx); err != nil {
 					return err
@@ -181,6 +183,17 @@ func plan(ctx context.Context, o options, cfg *config.Config) ([]*child, error) 
 	}
 	// Several pipelines or workers on one host must not fight over private ports.
 	add("egress", "egress")
+	if o.standby {
+		e := cfg.Egress
+		var ports []string
+		for key, port := range map[string]int{
+			"http_port": e.HTTPPort + 1, "websocket.port": e.WebSocket.Port + 10,
+			"zmq.event_port": e.ZMQ.EventPort + 10, "zmq.transcript_port": e.ZMQ.TranscriptPort + 10,
+		} {
+			ports = append(ports, "--set", fmt.Sprintf("egress.%s=%d", key, port))
+		}
+		add("egress standby", "egress", ports...)
+	}
 	for n := range o.stt {
 		args := []string{"--set", "http.stt=127.0.0.1:0"}
 		if o.stt > 1 && cfg.Resilience.Bulkhead.MaxConcurrent == 0 {

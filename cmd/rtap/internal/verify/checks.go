@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/running"
+	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/wer"
 )
 
@@ -118,10 +119,35 @@ func (l *list) health(ctx context.Context, g gateway) bool {
 		return l.result("stages", "", fmt.Errorf("no process of %s is ready", strings.Join(missing, ", ")))
 	}
 	l.add("stages", passed, "ready: "+strings.Join(ready, ", "))
+	l.active(o)
 	if len(versions) > 1 {
 		l.add("versions", warned, "several run: "+strings.Join(slices.Sorted(maps.Keys(versions)), ", ")+"; right only during a rolling update")
 	}
 	return true
+}
+
+// active looks whether one gateway, and only one, gives finals their numbers.
+func (l *list) active(o overview) {
+	var active, others []string
+	for _, p := range o.Stages["egress"] {
+		if p.State == obs.StateActive {
+			active = append(active, p.Instance)
+		} else {
+			others = append(others, p.Instance+" "+p.State)
+		}
+	}
+	detail := strings.Join(active, ", ")
+	if len(others) > 0 {
+		detail += "; " + strings.Join(others, ", ")
+	}
+	switch len(active) {
+	case 0:
+		l.result("active gateway", "", errors.New("no gateway is active, finals are not released"))
+	case 1:
+		l.add("active gateway", passed, detail)
+	default:
+		l.add("active gateway", warned, detail+": two say so; right only during a hand-over")
+	}
 }
 
 // metricNames are those that must be there when a clip has gone through the gateway.

@@ -32,7 +32,7 @@ type faults struct {
 }
 
 const rightHealth = `{"status":"healthy","role":"active","version":"v1","reasons":[],"stages":{"capture":[{"instance":"a","version":"v1","ready":true}],` +
-	`"vad":[{"instance":"b","version":"v1","ready":true}],"stt":[{"instance":"c","version":"v1","ready":true}],"egress":[{"instance":"d","version":"v1","ready":true}]}}`
+	`"vad":[{"instance":"b","version":"v1","ready":true}],"stt":[{"instance":"c","version":"v1","ready":true}],"egress":[{"instance":"d","version":"v1","state":"active","ready":true}]}}`
 
 const rightMetrics = `# TYPE rtap_pipeline_latency_seconds histogram
 rtap_pipeline_latency_seconds_bucket{stream="a",le="+Inf"} 1

@@ -49,7 +49,7 @@ func TestAllIsWell(t *testing.T) {
 		OK     bool
 		Checks []struct{ Name, Status, Detail string }
 	}
-	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || !got.OK || len(got.Checks) != 11 {
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || !got.OK || len(got.Checks) != 12 {
 		t.Errorf("code %d, %v: %s", code, err, out)
 	}
 	for _, c := range got.Checks {
@@ -66,6 +66,7 @@ func TestFaults(t *testing.T) {
 		faults
 		want string
 	}{
+		"nobody is active":     {faults{health: strings.Replace(rightHealth, `"state":"active"`, `"state":"standby"`, 1)}, "FAIL  active gateway     no gateway is active, finals are not released"},
 		"a stage is missing":   {faults{health: strings.Replace(rightHealth, `"vad"`, `"vid"`, 1)}, "FAIL  stages             no process of vad is ready"},
 		"a stage is not ready": {faults{health: strings.Replace(rightHealth, `"instance":"c","version":"v1","ready":true`, `"instance":"c","version":"v1","ready":false`, 1)}, "no process of stt is ready"},
 		"unhealthy":            {faults{health: `{"status":"unhealthy","reasons":["vad: no process answers"],"stages":{}}`}, "FAIL  primary health     /health answers 503, unhealthy: vad: no process answers"},

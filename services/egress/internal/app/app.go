@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/control"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
@@ -56,7 +57,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		return err
 	}
 	handler := access.Log(rt, mux)
-	sequencer := feed.NewSequencer(rt)
+	turn := newRole(rt, hub)
+	rt.Answer(control.Failover, turn.failover)
 	parts := []lifecycle.Part{
 		service.HTTPPart("http", api, handler),
 		service.HTTPPart("websocket", ws, handler),
@@ -66,15 +68,6 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		lifecycle.Part{Name: "zmq transcripts", Run: func(ctx context.Context) error { return publish(ctx, rt, hub, transcripts) }},
 		lifecycle.Part{Name: "zmq events", Run: func(ctx context.Context) error { return publishEvents(ctx, rt, events) }},
 		lifecycle.Part{Name: "feed", Run: hub.Run},
-		lifecycle.Part{Name: "retention", Run: func(ctx context.Context) error { return feed.KeepRetention(ctx, rt) }},
-		lifecycle.Part{Name: "sequencer", Run: func(ctx context.Context) error {
-			select {
-			case <-hub.Ready():
-				return sequencer.Run(ctx)
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}},
 	}
 	if cfg.ListenAPI.Enabled {
 		clients := listen.New(rt, hub, door, overview.takesRemoteAudio)
@@ -82,6 +75,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		// The last to start and the first to stop: its clients need all the others.
 		parts = append(parts, lifecycle.Part{Name: "listen", Run: clients.Run})
 	}
+	// But a standby is waiting: nobody's farewell may delay it.
+	parts = append(parts, lifecycle.Part{Name: "role", Run: turn.run})
 	return rt.Run(ctx, "", "", parts...)
 }
 
@@ -128,7 +123,6 @@ func publishEvents(ctx context.Context, rt *service.Runtime, p *zmq.Publisher) e
 	if err := rt.Bus.Await(ctx); err != nil {
 		return err
 	}
-	rt.Health.SetState(obs.StateActive)
 	queue := make(chan *nats.Msg, 1024)
 	for _, subject := range []string{bus.AllEvents, bus.AllVad} {
 		sub, err := rt.Bus.Conn().ChanSubscribe(subject, queue)

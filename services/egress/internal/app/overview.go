@@ -18,6 +18,9 @@ const (
 	askFor   = 300 * time.Millisecond
 )
 
+// activeGrace is how long a hand-over between gateways may take.
+const activeGrace = 5 * time.Second
+
 // stages are those without which no audio becomes text.
 var stages = []string{"capture", "vad", "stt", "egress"}
 
@@ -28,11 +31,12 @@ type overview struct {
 
 	mu     sync.Mutex
 	seen   []*rtapv1.ServiceStatus
+	active time.Time // when a gateway was last seen that is active
 	remote time.Time // when a capture was last seen that takes remote clients' audio
 }
 
 func newOverview(rt *service.Runtime, onSeen func([]*rtapv1.ServiceStatus)) *overview {
-	return &overview{rt: rt, onSeen: onSeen}
+	return &overview{rt: rt, onSeen: onSeen, active: time.Now()}
 }
 
 func (o *overview) run(ctx context.Context) error {
@@ -64,6 +68,9 @@ func (o *overview) ask(ctx context.Context) {
 	for _, s := range seen {
 		if s.GetService() == "capture" && s.GetAttributes()["listen"] == "true" {
 			o.remote = time.Now()
+		}
+		if s.GetService() == "egress" && s.GetState() == obs.StateActive {
+			o.active = time.Now()
 		}
 	}
 	o.mu.Unlock()
@@ -101,8 +108,9 @@ func (o *overview) takesRemoteAudio(ctx context.Context) bool {
 // serve answers 503 with the reasons when a stage is missing or not ready.
 func (o *overview) serve(w http.ResponseWriter, _ *http.Request) {
 	o.mu.Lock()
-	seen := o.seen
+	seen, since := o.seen, time.Since(o.active)
 	o.mu.Unlock()
+	active := ""
 	byStage := map[string][]json.RawMessage{}
 	ready := map[string]bool{}
 	reasons := []string{}
@@ -113,6 +121,9 @@ func (o *overview) serve(w http.ResponseWriter, _ *http.Request) {
 		}
 		byStage[s.GetService()] = append(byStage[s.GetService()], raw)
 		ready[s.GetService()] = ready[s.GetService()] || s.GetReady()
+		if s.GetService() == "egress" && s.GetState() == obs.StateActive {
+			active = s.GetInstance()
+		}
 		for _, why := range s.GetReasons() {
 			reasons = append(reasons, s.GetService()+" "+s.GetInstance()+": "+why)
 		}
@@ -127,11 +138,14 @@ func (o *overview) serve(w http.ResponseWriter, _ *http.Request) {
 		}
 		healthy = healthy && ready[stage]
 	}
+	if since > activeGrace {
+		healthy, reasons = false, append(reasons, "egress: no gateway is active, finals are not released")
+	}
 	status, code := "healthy", http.StatusOK
 	if !healthy {
 		status, code = "unhealthy", http.StatusServiceUnavailable
 	}
 	obs.WriteJSON(w, code, map[string]any{
-		"status": status, "role": o.rt.Health.Status().GetState(), "version": o.rt.Version, "reasons": reasons, "stages": byStage,
+		"status": status, "role": o.rt.Health.Status().GetState(), "active": active, "version": o.rt.Version, "reasons": reasons, "stages": byStage,
 	})
 }
