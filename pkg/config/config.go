@@ -140,6 +140,7 @@ type WebSocket struct {
 	WriteTimeout   time.Duration `yaml:"write_timeout" rule:"min=100ms"`
 	PingInterval   time.Duration `yaml:"ping_interval" rule:"min=100ms"`
 	AllowedOrigins []string      `yaml:"allowed_origins"`
+	MaxClients     int           `yaml:"max_clients" rule:"min=1,max=100000"`
 }
 
 // ListenAPI configures /v1/listen.
@@ -206,7 +207,7 @@ func Default() *Config {
 		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 0}},
 		Egress: Egress{
 			Listen: "127.0.0.1", HTTPPort: 8080,
-			WebSocket: WebSocket{Port: 5802, QueueMessages: 256, WriteTimeout: 5 * time.Second, PingInterval: 20 * time.Second},
+			WebSocket: WebSocket{Port: 5802, QueueMessages: 256, WriteTimeout: 5 * time.Second, PingInterval: 20 * time.Second, MaxClients: 1000},
 			ListenAPI: ListenAPI{Enabled: true, MaxStreams: 64, IdleTimeout: 10 * time.Second, StoreTimeout: 30 * time.Second, MaxMessageKB: 1024},
 			ZMQ:       ZMQ{TranscriptPort: 6553, EventPort: 6552, HighWaterMark: 1000},
 		},

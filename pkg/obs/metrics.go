@@ -33,7 +33,8 @@ type Metrics struct {
 	Errors            *prometheus.CounterVec   // {stage,kind}: kinds as in errorKinds
 	ConfigChanges     *prometheus.CounterVec   // {outcome}: applied or refused while running
 	HTTPRequests      *prometheus.CounterVec   // {route,code}
-	Subscribers       *prometheus.GaugeVec     // {feed}: clients connected now
+	Subscribers       *prometheus.GaugeVec     // {feed}: clients connected now: websocket, zmq
+	ClientsClosed     *prometheus.CounterVec   // {reason}: WebSocket clients by why they were closed
 	StateTransitions  *prometheus.CounterVec   // {from,to}
 	LeasesHeld        *prometheus.GaugeVec     // {kind}: leases that the process holds: capture, vad, gateway …
 	LeaseChanges      *prometheus.CounterVec   // {kind,change}: taken, lost, released
@@ -88,6 +89,7 @@ func NewMetrics(service, version string) *Metrics {
 	m.ConfigChanges = counter("rtap_config_changes_total", "Changes of settings in the running process, by outcome.", "outcome")
 	m.HTTPRequests = counter("rtap_http_requests_total", "Requests answered, by route and status code.", "route", "code")
 	m.Subscribers = gauge("rtap_subscribers", "Clients connected to a feed.", "feed")
+	m.ClientsClosed = counter("rtap_ws_closed_total", "WebSocket connections ended, by reason.", "reason")
 	m.STTContext = counter("rtap_stt_context_total", "Segments by what became of the context they were decoded with.", "outcome")
 	m.Speculation = counter("rtap_speculation_total", "Segments by what became of the draft that was decoded before they closed.", "outcome")
 	m.SpeculationWasted = prometheus.NewCounter(prometheus.CounterOpts{
@@ -126,12 +128,31 @@ func (m *Metrics) prepare(service string) {
 	m.StageLatency.WithLabelValues(service)
 	m.BufferUtilization.WithLabelValues(service)
 	if service == "egress" {
-		m.Subscribers.WithLabelValues("websocket")
+		for _, feed := range []string{"websocket", "zmq_transcripts", "zmq_events"} {
+			m.Subscribers.WithLabelValues(feed)
+		}
+		m.LeasesHeld.WithLabelValues("gateway")
+		for _, reason := range closeReasons {
+			m.ClientsClosed.WithLabelValues(reason)
+		}
 	}
 	for _, outcome := range []string{configApplied, configRefused} {
 		m.ConfigChanges.WithLabelValues(outcome)
 	}
 }
+
+// Why a WebSocket connection ended.
+const (
+	ClosedDone    = "done"          // the client has everything
+	ClosedGone    = "client_gone"   // by the client, or it answered no ping
+	ClosedSlow    = "slow_consumer" // it was told where to resume
+	ClosedStuck   = "stuck"         // it took nothing for so long that it could not be told
+	ClosedStops   = "server_stops"
+	ClosedRefused = "refused" // what it sent is not as it must be
+	ClosedError   = "error"
+)
+
+var closeReasons = []string{ClosedDone, ClosedGone, ClosedSlow, ClosedStuck, ClosedStops, ClosedRefused, ClosedError}
 
 // Outcomes of a change of settings.
 const (

@@ -135,6 +135,14 @@ func (e Entry) Seq() uint32 {
 	return e.marker().GetAfterSeq()
 }
 
+// LogID returns the log that the entry belongs to.
+func (e Entry) LogID() string {
+	if e.Results != nil {
+		return e.Results.GetRtap().GetLogId()
+	}
+	return e.marker().GetLogId()
+}
+
 // StreamID returns the stream of the entry.
 func (e Entry) StreamID() string {
 	if e.Results != nil {

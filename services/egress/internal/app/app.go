@@ -3,13 +3,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
+	"sync"
 
-	"github.com/nats-io/nats.go"
-	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/control"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/obs"
@@ -52,7 +51,8 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	diary := journal.New(rt, hub)
 	overview := newOverview(rt, diary.Stages)
 	door := websocket.NewDoor(rt)
-	mux, err := routes(rt, hub, door, overview)
+	streams := websocket.New(rt, hub, door)
+	mux, err := routes(rt, hub, streams, overview)
 	if err != nil {
 		return err
 	}
@@ -69,80 +69,38 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		lifecycle.Part{Name: "zmq events", Run: func(ctx context.Context) error { return publishEvents(ctx, rt, events) }},
 		lifecycle.Part{Name: "feed", Run: hub.Run},
 	}
+	// Among the last to start and the first to stop: clients need all the others.
+	clients := []func(context.Context) error{streams.Run}
 	if cfg.ListenAPI.Enabled {
-		clients := listen.New(rt, hub, door, overview.takesRemoteAudio)
-		mux.Handle("GET /v1/listen", clients)
-		// The last to start and the first to stop: its clients need all the others.
-		parts = append(parts, lifecycle.Part{Name: "listen", Run: clients.Run})
+		remote := listen.New(rt, hub, door, overview.takesRemoteAudio)
+		mux.Handle("GET /v1/listen", remote)
+		clients = append(clients, remote.Run)
 	}
+	parts = append(parts, lifecycle.Part{Name: "clients", Run: together(clients)})
 	// But a standby is waiting: nobody's farewell may delay it.
 	parts = append(parts, lifecycle.Part{Name: "role", Run: turn.run})
 	return rt.Run(ctx, "", "", parts...)
 }
 
 // routes is everything that is answered over HTTP, on both ports.
-func routes(rt *service.Runtime, hub *feed.Hub, door *websocket.Door, overview *overview) (*http.ServeMux, error) {
+func routes(rt *service.Runtime, hub *feed.Hub, streams http.Handler, overview *overview) (*http.ServeMux, error) {
 	mux := http.NewServeMux()
 	obs.Register(mux, rt.Health, rt.Metrics)
 	mux.HandleFunc("GET /health", overview.serve)
-	mux.Handle("GET /stream", websocket.New(rt, hub, door))
+	mux.Handle("GET /stream", streams)
 	web.Register(mux)
 	return mux, httpapi.New(rt, hub, overview.live).Register(mux)
 }
 
-// publish is the only goroutine that touches the transcript socket.
-func publish(ctx context.Context, rt *service.Runtime, hub *feed.Hub, p *zmq.Publisher) error {
-	defer func() { _ = p.Close() }()
-	queue, cancel := hub.Subscribe(4096, func() { rt.Log.Error("the zmq feed cannot keep up") })
-	defer cancel()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case m := <-queue:
-			topic := "transcript."
-			if m.Started != nil {
-				continue // events have a socket of their own
-			}
-			if !m.Final {
-				if !rt.Config.Egress.ZMQ.Interims {
-					continue
-				}
-				topic = "interim."
-			}
-			if err := p.Send(topic+m.Stream, m.Data, m.Seq); err != nil {
-				rt.Metrics.Errors.WithLabelValues("egress", "zmq").Inc()
-			}
+// together runs all until ctx is done and every one has returned.
+func together(runs []func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var wg sync.WaitGroup
+		errs := make([]error, len(runs))
+		for i, run := range runs {
+			wg.Go(func() { errs[i] = run(ctx) })
 		}
-	}
-}
-
-// publishEvents passes service and VAD events on: topics event.<…> as on the bus.
-func publishEvents(ctx context.Context, rt *service.Runtime, p *zmq.Publisher) error {
-	defer func() { _ = p.Close() }()
-	if err := rt.Bus.Await(ctx); err != nil {
-		return err
-	}
-	queue := make(chan *nats.Msg, 1024)
-	for _, subject := range []string{bus.AllEvents, bus.AllVad} {
-		sub, err := rt.Bus.Conn().ChanSubscribe(subject, queue)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = sub.Unsubscribe() }()
-	}
-	for n := uint32(1); ; n++ {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case m := <-queue:
-			topic := strings.TrimPrefix(m.Subject, "rtap.v1.")
-			if strings.HasPrefix(topic, "vad.") {
-				topic = "event." + topic
-			}
-			if err := p.Send(topic, m.Data, n); err != nil {
-				rt.Metrics.Errors.WithLabelValues("egress", "zmq").Inc()
-			}
-		}
+		wg.Wait()
+		return errors.Join(errs...)
 	}
 }

@@ -61,7 +61,8 @@ func gateway(t *testing.T, token string) (*httptest.Server, *bus.Bus) {
 	}
 	o := newOverview(rt, func([]*rtapv1.ServiceStatus) {})
 	o.seen = []*rtapv1.ServiceStatus{rt.Health.Status(), {Service: "capture", Instance: "c", Streams: []string{"s"}, Reasons: []string{"no device"}}}
-	mux, err := routes(rt, feed.NewHub(rt), websocket.NewDoor(rt), o)
+	hub := feed.NewHub(rt)
+	mux, err := routes(rt, hub, websocket.New(rt, hub, websocket.NewDoor(rt)), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,9 +35,14 @@ type Hub struct {
 	ready chan struct{} // closed when no final can be missed any more
 
 	mu   sync.Mutex
-	subs map[chan Message]func() // called when the queue is full
-	last map[string]uint64       // ordinal of each stream's last final
-	open map[string]shown        // newest interim of each stream
+	subs map[chan Message]subscriber
+	last map[string]uint64 // ordinal of each stream's last final
+	open map[string]shown  // newest interim of each stream
+}
+
+type subscriber struct {
+	wants func(Message) bool
+	slow  func() // called when the queue is full
 }
 
 // shown is an interim that was handed on.
@@ -47,16 +52,21 @@ type shown struct {
 
 // NewHub makes a hub without subscribers.
 func NewHub(rt *service.Runtime) *Hub {
-	return &Hub{rt: rt, ready: make(chan struct{}), subs: map[chan Message]func(){}, last: map[string]uint64{}, open: map[string]shown{}}
+	return &Hub{rt: rt, ready: make(chan struct{}), subs: map[chan Message]subscriber{}, last: map[string]uint64{}, open: map[string]shown{}}
 }
 
-// Subscribe gives a queue of that length. A full queue ends the subscription: slow is
-// called once, and nobody else waits.
+// Subscribe gives a queue of that length with everything that is handed out. A full queue
+// ends the subscription: slow is called once, and nobody else waits.
 func (h *Hub) Subscribe(length int, slow func()) (queue <-chan Message, cancel func()) {
+	return h.SubscribeTo(length, func(Message) bool { return true }, slow)
+}
+
+// SubscribeTo is Subscribe for what is wanted; wants must return at once.
+func (h *Hub) SubscribeTo(length int, wants func(Message) bool, slow func()) (queue <-chan Message, cancel func()) {
 	q := make(chan Message, length)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.subs[q] = slow
+	h.subs[q] = subscriber{wants, slow}
 	return q, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -67,13 +77,16 @@ func (h *Hub) Subscribe(length int, slow func()) (queue <-chan Message, cancel f
 func (h *Hub) send(m Message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for q, slow := range h.subs {
+	for q, s := range h.subs {
+		if !s.wants(m) {
+			continue
+		}
 		select {
 		case q <- m:
 		default:
 			delete(h.subs, q)
 			h.rt.Metrics.Shed.WithLabelValues("slow_subscriber").Inc()
-			slow()
+			s.slow()
 		}
 	}
 }
@@ -104,7 +117,18 @@ func (h *Hub) Run(ctx context.Context) error {
 		return ctx.Err()
 	}
 	close(h.ready)
+	log := ""
 	for {
+		// A server that came back empty, or from a backup, has another log and counts anew.
+		id, err := h.rt.Bus.LogID(ctx)
+		if err == nil && log != "" && id != log {
+			h.rt.Log.Warn("the transcript log is another one, its finals are numbered from 1", "log_id", id, "before", log)
+			from = 1
+			h.forget()
+		}
+		if err == nil {
+			log = id
+		}
 		next, err := h.follow(ctx, from)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -119,6 +143,14 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// forget is for another log, whose ordinals have nothing to do with the last one's.
+func (h *Hub) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.last)
+	clear(h.open)
 }
 
 // follow hands on the log from a sequence on and returns where to go on.
@@ -190,38 +222,5 @@ func (h *Hub) interim(msg *nats.Msg) {
 	h.send(Message{Stream: stream, Data: msg.Data, Results: r})
 	if at := r.GetRtap().GetCapturedAt(); at.IsValid() {
 		obs.Observe(h.rt.Metrics.InterimLatency.WithLabelValues(h.rt.Metrics.Stream(stream)), max(0, time.Since(at.AsTime()).Seconds()), r.GetRtap().GetTraceId())
-	}
-}
-
-// Replay calls each with the stream's log from a number on, up to what is stored now,
-// and returns the last sequence it gave.
-func (h *Hub) Replay(ctx context.Context, stream string, fromSeq uint32, each func(Message) error) (uint64, error) {
-	_, end, err := h.rt.Bus.LastFinal(ctx, stream)
-	if err != nil || end == 0 {
-		return 0, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	c, err := h.rt.Bus.JS().OrderedConsumer(ctx, bus.StreamTranscripts, jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.Final(stream)}})
-	if err != nil {
-		return 0, fmt.Errorf("replaying %s: %w", stream, err)
-	}
-	for {
-		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
-		if err != nil {
-			return 0, fmt.Errorf("replaying %s: %w", stream, err)
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return 0, err
-		}
-		if msg, ok := parse(m.Data(), meta.Sequence.Stream); ok && msg.Seq >= fromSeq {
-			if err := each(msg); err != nil {
-				return 0, err
-			}
-		}
-		if meta.Sequence.Stream >= end {
-			return meta.Sequence.Stream, nil
-		}
 	}
 }

@@ -14,16 +14,15 @@ import (
 
 // Close codes that are used here.
 const (
-	CodeNormal      = websocket.CloseNormalClosure
-	CodeGoingAway   = websocket.CloseGoingAway
-	CodeBadData     = websocket.ClosePolicyViolation
-	CodeTooBig      = websocket.CloseMessageTooBig
-	CodeInternal    = websocket.CloseInternalServerErr
-	CodeRestart     = websocket.CloseServiceRestart
-	CodeTryAgain    = websocket.CloseTryAgainLater
-	longestReason   = 123
-	farewell        = 2 * time.Second
-	controlDeadline = time.Second
+	CodeNormal    = websocket.CloseNormalClosure
+	CodeGoingAway = websocket.CloseGoingAway
+	CodeBadData   = websocket.ClosePolicyViolation
+	CodeTooBig    = websocket.CloseMessageTooBig
+	CodeInternal  = websocket.CloseInternalServerErr
+	CodeRestart   = websocket.CloseServiceRestart
+	CodeTryAgain  = websocket.CloseTryAgainLater
+	longestReason = 123
+	farewell      = 2 * time.Second
 )
 
 // What [Conn.Next] gives instead of a message.
@@ -119,6 +118,16 @@ func (c *Conn) Drain() {
 	}
 }
 
+// Left says whether the reader has seen the connection's end.
+func (c *Conn) Left() bool {
+	select {
+	case <-c.read:
+		return true
+	default:
+		return false
+	}
+}
+
 // Gone is closed when the reader has seen the connection's end.
 func (c *Conn) Gone() <-chan struct{} { return c.read }
 
@@ -126,11 +135,11 @@ func (c *Conn) Gone() <-chan struct{} { return c.read }
 // them. The reader must be reading, or in Drain soon.
 func (c *Conn) End(code int, reason string) {
 	c.ending.Store(true)
-	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, strings.ToValidUTF8(reason[:min(len(reason), longestReason)], "")), time.Now().Add(controlDeadline))
+	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, strings.ToValidUTF8(reason[:min(len(reason), longestReason)], "")), time.Now().Add(farewell))
 	_ = c.ws.SetReadDeadline(time.Now().Add(farewell))
 	select {
 	case <-c.read:
-	case <-time.After(farewell + controlDeadline):
+	case <-time.After(farewell):
 	}
 	_ = c.ws.Close()
 }

@@ -11,11 +11,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
-	"time"
+	"sync"
 
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/egress/internal/access"
 	"github.com/rtap/rtap/services/egress/internal/feed"
 )
@@ -25,11 +26,51 @@ type Handler struct {
 	rt   *service.Runtime
 	hub  *feed.Hub
 	door *Door
+
+	mu       sync.Mutex
+	clients  int
+	stopping bool
+	serving  sync.WaitGroup
+	stop     chan struct{}
 }
 
 // New serves what hub hands out to whom door lets in.
 func New(rt *service.Runtime, hub *feed.Hub, door *Door) *Handler {
-	return &Handler{rt: rt, hub: hub, door: door}
+	return &Handler{rt: rt, hub: hub, door: door, stop: make(chan struct{})}
+}
+
+// Run waits for the server's stop; then every client is told where to resume.
+func (h *Handler) Run(ctx context.Context) error {
+	<-ctx.Done()
+	h.mu.Lock()
+	h.stopping = true
+	h.mu.Unlock()
+	close(h.stop)
+	h.serving.Wait()
+	return ctx.Err()
+}
+
+// enter counts a client, or says why there is no room for it.
+func (h *Handler) enter() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	limit := h.rt.Config.Egress.WebSocket.MaxClients
+	switch {
+	case h.stopping:
+		return errors.New("the gateway stops")
+	case h.clients >= limit:
+		return fmt.Errorf("%d clients are being served, as many as may be (egress.websocket.max_clients)", limit)
+	}
+	h.clients++
+	h.serving.Add(1)
+	return nil
+}
+
+func (h *Handler) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.clients--
+	h.serving.Done()
 }
 
 // query is what a client asks for.
@@ -77,6 +118,23 @@ func parse(v url.Values) (q query, err error) {
 	return q, nil
 }
 
+// wants says whether a message is for the client. A marker carries the number of the final
+// that it follows.
+func (q query) wants(m feed.Message) bool {
+	if len(q.streams) > 0 && !slices.Contains(q.streams, m.Stream) {
+		return false
+	}
+	switch {
+	case m.Started != nil:
+		return q.events
+	case !m.Final:
+		return q.interims
+	case m.Results == nil:
+		return m.Seq+1 >= q.fromSeq
+	}
+	return m.Seq >= q.fromSeq
+}
+
 // ServeHTTP serves one client until it goes.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	refuse := func(code int, why string) { access.Problem(w, code, why) }
@@ -104,86 +162,29 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusServiceUnavailable, "the transcript log cannot be read now: "+why+"; try again")
 		return
 	}
+	if err := h.enter(); err != nil {
+		w.Header().Set("Retry-After", "1")
+		refuse(http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	defer h.leave()
 	conn, err := h.door.Upgrade(w, r, nil)
 	if err != nil {
 		return // Upgrade has answered
 	}
-	h.serve(context.WithoutCancel(r.Context()), conn, q)
+	c := &client{conn: conn, hub: h.hub, q: q, remote: r.RemoteAddr, replaying: q.replay, last: map[string]uint32{}}
+	h.close(c, c.serve(context.WithoutCancel(r.Context()), h.rt.Config.Egress.WebSocket, h.stop))
 }
 
-func (h *Handler) serve(ctx context.Context, conn *Conn, q query) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	cfg := h.rt.Config.Egress.WebSocket
-	var slow atomic.Bool
-	queue, unsubscribe := h.hub.Subscribe(cfg.QueueMessages, func() { slow.Store(true); cancel() })
-	defer unsubscribe()
-	go func() { conn.Watch(cfg.PingInterval); cancel() }()
-	c := &client{conn: conn, q: q}
-	code, reason := CodeGoingAway, "server stops"
-	if err := c.pump(ctx, h.hub, queue, cfg.PingInterval); err != nil {
-		code, reason = CodeInternal, err.Error()
+// close ends the connection. Who cannot be told why is at least found in the log and among
+// the events.
+func (h *Handler) close(c *client, e ending) {
+	h.rt.Metrics.ClientsClosed.WithLabelValues(e.why).Inc()
+	if e.why == obs.ClosedSlow || e.why == obs.ClosedStuck {
+		h.rt.Log.Warn("a slow client is closed", "remote", c.remote, "reason", e.why, "resume", c.place())
+		h.rt.Emit("client", rtapv1.ServiceEvent_SEVERITY_WARNING, "a slow client is closed", func(ev *rtapv1.ServiceEvent) {
+			ev.Attributes = map[string]string{"remote": c.remote, "reason": e.why, "resume": c.place()}
+		})
 	}
-	if slow.Load() {
-		code, reason = CodeTryAgain, fmt.Sprintf("slow consumer: resume with from_seq=%d", c.lastSeq+1)
-	}
-	conn.End(code, reason)
-}
-
-type client struct {
-	conn    *Conn
-	q       query
-	lastSeq uint32
-	sent    uint64 // sequence in the log up to which the replay has given everything
-}
-
-func (c *client) pump(ctx context.Context, hub *feed.Hub, queue <-chan feed.Message, ping time.Duration) error {
-	if c.q.replay {
-		var err error
-		if c.sent, err = hub.Replay(ctx, c.q.streams[0], c.q.fromSeq, c.write); err != nil {
-			return err
-		}
-	}
-	tick := time.NewTicker(ping)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if err := c.conn.Ping(); err != nil {
-				return nil //nolint:nilerr // the client has gone; there is nobody to tell
-			}
-		case m := <-queue:
-			if !c.wants(m) {
-				continue
-			}
-			if err := c.write(m); err != nil {
-				return nil //nolint:nilerr // the client has gone; there is nobody to tell
-			}
-		}
-	}
-}
-
-func (c *client) wants(m feed.Message) bool {
-	if len(c.q.streams) > 0 && !slices.Contains(c.q.streams, m.Stream) {
-		return false
-	}
-	switch {
-	case m.Started != nil:
-		return c.q.events
-	case !m.Final:
-		return c.q.interims
-	}
-	return m.Sequence > c.sent
-}
-
-func (c *client) write(m feed.Message) error {
-	if err := c.conn.Send(m.Data); err != nil {
-		return err
-	}
-	if m.Final {
-		c.lastSeq = m.Seq
-	}
-	return nil
+	c.conn.End(e.code, e.reason)
 }

@@ -193,7 +193,7 @@ func TestSlowClientHoldsNobody(t *testing.T) {
 			break
 		}
 	}
-	told := gorilla.IsCloseError(err, gorilla.CloseTryAgainLater) && strings.Contains(err.Error(), "resume with from_seq=")
+	told := gorilla.IsCloseError(err, gorilla.CloseTryAgainLater) && strings.Contains(err.Error(), "from_seq=")
 	if !told && !gorilla.IsCloseError(err, gorilla.CloseAbnormalClosure) {
 		t.Errorf("closed with %v", err)
 	}
