@@ -57,7 +57,11 @@ func (g *gateway) start(t *testing.T, url string, more ...string) {
 		t.Fatal(err)
 	}
 	g.cmd = cmd
-	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGCONT); _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGCONT)
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
 }
 
 // role is what the gateway says of itself; empty when it does not answer.
