@@ -252,9 +252,7 @@ func TestFailover(t *testing.T) {
 			handOver(t, url)
 			standby.await(t, "active")
 			active.await(t, "standby")
-			if _, who := active.role(t); who == "" {
-				t.Error("the standby does not say who is active")
-			}
+			within(t, "the standby says who is active", func() bool { _, who := active.role(t); return who != "" })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
