@@ -185,14 +185,17 @@ func TestBashCompletes(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building: %v: %s", err, out)
 	}
-	script := `_get_comp_words_by_ref() { cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=("${COMP_WORDS[@]}") cword=$COMP_CWORD; } # bash-completion's
-source <(rtap completion bash)
+	for name, loaded := range map[string]string{
+		"with bash-completion": `_get_comp_words_by_ref() { cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=("${COMP_WORDS[@]}") cword=$COMP_CWORD; }` + "\n",
+		"without":              "",
+	} {
+		cmd := exec.CommandContext(t.Context(), "bash", "--norc", "-c", loaded+`source <(rtap completion bash)
 COMP_WORDS=(rtap config set log.l); COMP_CWORD=3; COMP_LINE="rtap config set log.l"; COMP_POINT=${#COMP_LINE}; COMP_TYPE=9
-__start_rtap; printf '%s\n' "${COMPREPLY[@]}"`
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
-	cmd.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "HOME=" + dir}
-	out, err := cmd.Output() // bash complains that nobody pressed a key
-	if err != nil || strings.TrimSpace(string(out)) != "log.level" {
-		t.Errorf("got %q, %v", out, err)
+__start_rtap; printf '%s\n' "${COMPREPLY[@]}"`)
+		cmd.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "HOME=" + dir}
+		out, err := cmd.Output() // bash complains that nobody pressed a key
+		if err != nil || strings.TrimSpace(string(out)) != "log.level" {
+			t.Errorf("%s: got %q, %v", name, out, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -152,6 +153,25 @@ func (t *tree) help(ctx context.Context, env lifecycle.Env) error {
 	return sub.root().ExecuteContext(ctx)
 }
 
+// bareBash makes the script work without the package bash-completion, which containers and
+// small installations lack: words are then split at blanks alone.
+const bareBash = `
+if ! declare -F _get_comp_words_by_ref >/dev/null 2>&1; then
+    __rtap_init_completion()
+    {
+        if declare -F _get_comp_words_by_ref >/dev/null 2>&1; then # loaded meanwhile
+            _get_comp_words_by_ref "$@" cur prev words cword
+            return
+        fi
+        local line=${COMP_LINE:0:COMP_POINT}
+        read -ra words <<<"$line"
+        if [[ $line == *[[:blank:]] ]]; then words+=(""); fi
+        cword=$((${#words[@]} - 1))
+        cur=${words[cword]} prev=${words[cword > 0 ? cword - 1 : 0]}
+    }
+fi
+`
+
 // completion writes the script that makes a shell ask rtap what may come next.
 func (t *tree) completion(_ context.Context, env lifecycle.Env) error {
 	fs := flag.NewFlagSet("rtap completion", flag.ContinueOnError)
@@ -163,7 +183,9 @@ func (t *tree) completion(_ context.Context, env lifecycle.Env) error {
 	shell := strings.Join(args, " ")
 	switch shell {
 	case "bash":
-		err = t.root().GenBashCompletionV2(env.Stdout, true)
+		if err = t.root().GenBashCompletionV2(env.Stdout, true); err == nil {
+			_, err = io.WriteString(env.Stdout, bareBash)
+		}
 	case "zsh":
 		err = t.root().GenZshCompletion(env.Stdout)
 	case "fish":

@@ -32,7 +32,7 @@ func words(list ...string) Values {
 var Services = []string{"capture", "vad", "stt", "egress"}
 
 // named completes flags by what their values are called.
-var named = map[string][]string{"service": Services}
+var named = map[string][]string{"service": Services, "URI": {"mic", "mock", "listen", "file:"}}
 
 // names lists the commands for `rtap help`.
 func (t *tree) names(_, args []string) []string {
