@@ -66,6 +66,10 @@ else
   step "image"
   fetch_image
 fi
+if ! fetch_others; then
+  undo_image
+  exit 2
+fi
 step "configuration"
 if ! validate_config "$( ((rollback)) && echo back)"; then
   undo_image

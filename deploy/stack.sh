@@ -33,11 +33,11 @@ version() { git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/d
 # fetch_image makes rtap:latest, and rtap:backup of what was there before.
 fetch_image() {
   if [ -n "$image" ]; then
-    docker pull "$image" && docker tag "$image" rtap:latest
+    # One that was loaded from a file, or built here under another name, is in no registry.
+    { docker pull "$image" || docker image inspect "$image" >/dev/null; } && docker tag "$image" rtap:latest
   else
     RTAP_VERSION=$(version) RTAP_REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown) "${compose[@]}" build
   fi
-  "${compose[@]}" pull --policy missing # the other services'
   local now
   now=$(image_id rtap:latest)
   if [ -z "$previous" ]; then
@@ -48,6 +48,19 @@ fetch_image() {
     [ -z "$(image_id rtap:backup)" ] || docker tag rtap:backup rtap:backup-before
     docker tag "$previous" rtap:backup
     echo "rtap:latest is $(shown "$now"), rtap:backup $(shown "$previous")"
+  fi
+}
+
+# fetch_others brings the images that are not built here, where they are missing. They are
+# named, since Compose would look for our own, whose tag is latest, in a registry.
+fetch_others() {
+  if ! "${compose[@]}" pull --quiet --policy missing nats; then
+    echo "deploy: the image of NATS cannot be had, see above: let this host reach its registry, or load it (docker load)" >&2
+    return 1
+  fi
+  if ((monitoring)) && ! "${compose[@]}" pull --quiet --policy missing rtap-monitoring grafana loki alloy; then
+    echo "deploy: not all images of monitoring can be had, see above: ./deploy.sh --no-monitoring does without" >&2
+    return 1
   fi
 }
 
