@@ -143,6 +143,17 @@ func TestEachServiceWorksWithinItsAllowList(t *testing.T) {
 	}
 	operator("config", "set", "stt.threads", "1")
 	operator("config", "unset", "stt.threads")
+	gateway := []string{"--set", fmt.Sprintf("egress.http_port=%d", ports[0])}
+	if out := operator(append([]string{"top", "--once"}, gateway...)...); strings.Contains(out, "can be seen") || !strings.Contains(out, "vad") {
+		t.Errorf("rtap top sees too little:\n%s", out)
+	}
+	if out := operator(append([]string{"profile", "goroutines", "--process", "vad"}, gateway...)...); !strings.Contains(out, "goroutines") {
+		t.Errorf("rtap profile:\n%s", out)
+	}
+	operator("backup", t.TempDir())
+	if out := operator(append([]string{"diagnostics"}, gateway...)...); strings.Contains(out, "ermissions") {
+		t.Errorf("rtap diagnostics is refused something:\n%s", out)
+	}
 	if lines := refused.all(); len(lines) > 0 {
 		t.Errorf("refused:\n%s", strings.Join(lines, "\n"))
 	}

@@ -12,7 +12,7 @@ import (
 // Dial connects once, for an operator's command: it fails at once where a process of the
 // pipeline would wait, and sets nothing up.
 func Dial(cfg config.NATS, name string) (*nats.Conn, error) {
-	opts := []nats.Option{nats.Name(name), nats.Timeout(2 * time.Second), nats.NoReconnect()}
+	opts := []nats.Option{nats.Name(name), nats.Timeout(2 * time.Second), nats.NoReconnect(), nats.CustomInboxPrefix(cfg.InboxPrefix)}
 	access, err := access(cfg)
 	if err != nil {
 		return nil, err

@@ -21,8 +21,8 @@ import (
 
 // engine returns the DOCKER_HOST for the tests. Podman 4 names a container's networks where
 // Docker gives their ids, so that Compose takes every container for one on the wrong network
-// and makes it anew each time. What belongs to Podman alone must not be tested: a proxy puts
-// the ids in.
+// and makes it anew each time; and it does not say in its lists whether one is healthy. What
+// belongs to Podman alone must not be tested: a proxy puts both in.
 func engine(t *testing.T) string {
 	t.Helper()
 	host := os.Getenv("DOCKER_HOST")
@@ -84,7 +84,19 @@ func (p *proxy) serve(t *testing.T) string {
 	return path
 }
 
-// amend puts network ids into lists of containers.
+// health adds what Docker says in brackets behind the status of a running container.
+func (p *proxy) health(c map[string]any) {
+	id, _ := c["Id"].(string)
+	status, _ := c["Status"].(string)
+	var seen struct {
+		State struct{ Health struct{ Status string } }
+	}
+	if strings.HasPrefix(status, "Up") && p.get("/v1.41/containers/"+id+"/json", &seen) == nil && seen.State.Health.Status != "" {
+		c["Status"] = status + " (" + strings.Replace(seen.State.Health.Status, "starting", "health: starting", 1) + ")"
+	}
+}
+
+// amend puts network ids and health into lists of containers.
 func (p *proxy) amend(res *http.Response) error {
 	if !strings.HasSuffix(res.Request.URL.Path, "/containers/json") || res.StatusCode != http.StatusOK {
 		return nil
@@ -112,6 +124,7 @@ func (p *proxy) amend(res *http.Response) error {
 					n["NetworkID"] = ids[name]
 				}
 			}
+			p.health(c)
 		}
 		if raw, err = json.Marshal(list); err != nil {
 			return err

@@ -2,7 +2,13 @@
 
 package compose
 
-import "testing"
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/rtap/rtap/test/manual"
+)
 
 // manual runs the commands of the operations manual that name docker, as they stand there;
 // those that name Python have their counterparts tested where these are.
@@ -48,4 +54,24 @@ func (s *stack) manual(t *testing.T) {
 	} {
 		t.Run(line[:min(60, len(line))], func(t *testing.T) { s.sh(t, line) })
 	}
+}
+
+// document runs the blocks of the operations document that are about the container stack,
+// each as one script, in their order.
+func (s *stack) document(t *testing.T) {
+	s.sh(t, "docker-compose up -d")
+	s.healthy(t, containers...)
+	d, err := manual.Read(filepath.Join(s.dir, "docs", "OPERATIONS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range d.Of("compose") {
+		t.Run(fmt.Sprintf("line %d %s", b.Line, b.Section), func(t *testing.T) {
+			if out, err := s.try("bash", "-eu", "-o", "pipefail", "-c", b.Script); err != nil {
+				t.Errorf("%v\n%s\n%s", err, b.Script, out)
+			}
+		})
+	}
+	s.healthy(t, containers...)
+	hear(t, 6553)
 }

@@ -30,6 +30,7 @@ type overview struct {
 	onSeen func([]*rtapv1.ServiceStatus)
 
 	mu     sync.Mutex
+	memory memory
 	seen   []*rtapv1.ServiceStatus
 	active time.Time // when a gateway was last seen that is active
 	remote time.Time // when a capture was last seen that takes remote clients' audio
@@ -64,6 +65,7 @@ func (o *overview) ask(ctx context.Context) {
 		return
 	}
 	o.mu.Lock()
+	seen = o.memory.with(seen, time.Now())
 	o.seen = seen
 	for _, s := range seen {
 		if s.GetService() == "capture" && s.GetAttributes()["listen"] == "true" {
