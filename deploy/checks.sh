@@ -61,7 +61,7 @@ listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 ours() {
   docker ps -q --filter "label=com.docker.compose.project=$project" \
     | xargs -r docker inspect --format '{{range .HostConfig.PortBindings}}{{range .}}{{.HostPort}} {{end}}{{end}}' \
-    | tr ' ' '\n' | grep -qx "$1"
+    | tr ' ' '\n' | grep -x "$1" >/dev/null
 }
 holder() {
   local name

@@ -179,7 +179,8 @@ verify() {
     zmq "$port" || { echo "deploy: no ZeroMQ on port $port" >&2; return 1; }
   done
   echo "WebSocket and ZeroMQ answer on both gateways"
-  if docker exec rtap-main rtap help | grep -q '^ *verify '; then
+  # Not grep -q: the command would be told of the closed pipe, and the check left out.
+  if docker exec rtap-main rtap help | grep '^ *verify ' >/dev/null; then
     docker exec rtap-main rtap verify || { echo "deploy: rtap verify failed" >&2; return 1; }
   fi
 }
