@@ -11,6 +11,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// inactive is when the server removes a consumer that nobody reads: stopping leaves it there,
+// and a stream may have a thousand.
+const inactive = 30 * time.Second
+
 // Detector is a stream's own, to be closed after use.
 type Detector interface {
 	stream.Detector
@@ -35,7 +39,8 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 	}
 	defer s.Close()
 	epoch, frame := s.Position()
-	if s.Ended() {
+	over := s.Ended() // with that epoch; what may come is the next one
+	if over {
 		last, err := f.rt.Bus.LastFrame(ctx, id)
 		if err != nil || last.GetEpoch() <= epoch {
 			return epoch, err
@@ -66,9 +71,8 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 		if err != nil {
 			return 0, err
 		}
-		if s.Ended() {
-			epoch, _ := s.Position()
-			return epoch, nil
+		if now, _ := s.Position(); s.Ended() && (now > epoch || !over) {
+			return now, nil
 		}
 	}
 }
@@ -80,7 +84,7 @@ func (f *follower) frames(ctx context.Context, id string, epoch, frame uint64) (
 		return nil, nil, err
 	}
 	c, err := f.rt.Bus.JS().OrderedConsumer(ctx, bus.StreamAudio, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{bus.Audio(id)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
+		FilterSubjects: []string{bus.Audio(id)}, InactiveThreshold: inactive, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 	})
 	if err != nil {
 		return nil, nil, err
