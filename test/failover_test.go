@@ -197,13 +197,13 @@ func overZMQ(ctx context.Context, t *testing.T, g *gateway) func() []uint32 {
 }
 
 // talk stores results one after another, as workers do, until stopped; it returns how many.
-func talk(ctx context.Context, t *testing.T, b *bus.Bus) (n uint64) {
+func talk(ctx context.Context, t *testing.T, b *bus.Bus, words string) (n uint64) {
 	store := func(kind rtapv1.Result_Kind) {
 		n++
 		r := &rtapv1.Result{
 			StreamId: "s", Ordinal: n, Kind: kind, SegmentId: fmt.Sprint("s-1-", n), UtteranceId: "s-1-1", UtteranceFirstOrdinal: 1,
 			Span:     &rtapv1.Span{Epoch: 1, StartSample: n * 1000, EndSample: n*1000 + 900},
-			ClosedAt: clock.Now(), SpeechEndedAt: clock.Now(), Recognition: &rtapv1.Recognition{Text: fmt.Sprint("word ", n)},
+			ClosedAt: clock.Now(), SpeechEndedAt: clock.Now(), Recognition: &rtapv1.Recognition{Text: fmt.Sprint(words, " ", n)},
 		}
 		if err := b.StoreResult(context.WithoutCancel(ctx), r); err != nil {
 			t.Errorf("storing result %d: %v", n, err)
@@ -273,7 +273,7 @@ func TestFailover(t *testing.T) {
 			time.Sleep(200 * time.Millisecond) // the subscription has no answer
 			talking, stopTalking := context.WithCancel(t.Context())
 			spoken := make(chan uint64, 1)
-			go func() { spoken <- talk(talking, t, b) }()
+			go func() { spoken <- talk(talking, t, b, "word") }()
 
 			within(t, "the first finals", func() bool { return !f.after(50).IsZero() })
 			began, seq := time.Now(), stored(t, b)
@@ -357,4 +357,42 @@ func TestFailoverWithoutAStandby(t *testing.T) {
 	g.await(t, "active")
 	fail("no standby gateway is ready")
 	g.await(t, "active")
+}
+
+// TestUpRunsAStandby: both gateways of `rtap up --standby` serve the same finals.
+func TestUpRunsAStandby(t *testing.T) {
+	p := up(t, "--standby", "--until-done", "--source", "mock?repeat=1&stream=talk")
+	second := dial(t, fmt.Sprintf("ws://127.0.0.1:%d/stream?streams=talk&from_seq=1", p.ws+10))
+	defer func() { _ = second.Close() }()
+	first := dial(t, fmt.Sprintf("ws://127.0.0.1:%d/stream?streams=talk&from_seq=1", p.ws))
+	defer func() { _ = first.Close() }()
+	printed := p.finals(t)["talk"]
+	if len(printed) == 0 {
+		t.Fatal("no finals")
+	}
+	for name, c := range map[string]*websocket.Conn{"the first": first, "the second": second} {
+		for i := 0; ; {
+			_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+			_, data, err := c.ReadMessage()
+			if err != nil {
+				t.Fatalf("%s gateway: after %d finals: %v", name, i, err)
+			}
+			e, err := wire.ParseEntry(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.StreamEnd != nil {
+				if i != len(printed) {
+					t.Errorf("%s gateway gave %d finals of %d", name, i, len(printed))
+				}
+				break
+			}
+			if e.Results != nil {
+				if i >= len(printed) || e.Results.GetRtap().GetSegmentId() != printed[i].GetRtap().GetSegmentId() {
+					t.Fatalf("%s gateway: final %d is %v", name, i+1, e.Results)
+				}
+				i++
+			}
+		}
+	}
 }
