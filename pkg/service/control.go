@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/nats-io/nats.go/micro"
 	"github.com/rtap/rtap/pkg/bus"
@@ -85,11 +84,6 @@ func (r *Runtime) answer(ctx context.Context, svc micro.Service) error {
 	return r.private().Serve(ctx, svc, r.Bus.Conn(), r.Instance)
 }
 
-type levelChange struct {
-	settings map[string]string
-	revision uint64
-}
-
 // followLevel takes over what `rtap config set log.level` changes, and what the
 // configuration says after a SIGHUP.
 func (r *Runtime) followLevel(ctx context.Context) error {
@@ -97,13 +91,13 @@ func (r *Runtime) followLevel(ctx context.Context) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	r.Health.SetAttribute(bus.AttributeLogLevel, r.journal.level.Level().String())
-	changes := make(chan levelChange)
+	changes := make(chan Settings)
 	watching := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() { cancel(); <-watching }()
-	go func() { defer close(watching); r.watchLevel(ctx, changes) }()
+	go func() { defer close(watching); r.WatchSettings(ctx, changes) }()
 	configured := r.Config.Log.Level
-	var last levelChange
+	var last Settings
 	for {
 		var err error
 		select {
@@ -117,31 +111,10 @@ func (r *Runtime) followLevel(ctx context.Context) error {
 		case last = <-changes:
 		}
 		level := configured
-		if running, ok := config.For(last.settings, r.Service, r.Instance)[config.LogLevel]; ok {
+		if running, ok := config.For(last.Values, r.Service, r.Instance)[config.LogLevel]; ok {
 			level = running
 		}
-		r.takeLevel(level, last.revision, err)
-	}
-}
-
-func (r *Runtime) watchLevel(ctx context.Context, changes chan<- levelChange) {
-	if r.Bus.Await(ctx) != nil {
-		return
-	}
-	for ctx.Err() == nil {
-		err := r.Bus.WatchSettings(ctx, r.Bus.Reconnected(), func(settings map[string]string, revision uint64) {
-			select {
-			case changes <- levelChange{settings, revision}:
-			case <-ctx.Done():
-			}
-		})
-		if err != nil && ctx.Err() == nil {
-			r.Log.Warn("following the log level failed, trying again", "error", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(time.Second):
-			}
-		}
+		r.takeLevel(level, last.Revision, err)
 	}
 }
 

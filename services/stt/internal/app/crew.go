@@ -89,11 +89,6 @@ func (c *crew) close() error {
 	return errors.Join(errs...)
 }
 
-type change struct {
-	settings map[string]string
-	revision uint64
-}
-
 // follow takes over what `rtap config set` changes, and the configuration files after a
 // SIGHUP.
 func (c *crew) follow(ctx context.Context) error {
@@ -103,13 +98,13 @@ func (c *crew) follow(ctx context.Context) error {
 	if err := c.rt.Bus.Await(ctx); err != nil {
 		return err
 	}
-	changes := make(chan change)
+	changes := make(chan service.Settings)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	wg.Go(func() { c.watch(ctx, changes) })
-	var last change
+	wg.Go(func() { c.rt.WatchSettings(ctx, changes) })
+	var last service.Settings
 	for {
 		select {
 		case <-ctx.Done():
@@ -122,28 +117,13 @@ func (c *crew) follow(ctx context.Context) error {
 	}
 }
 
-func (c *crew) watch(ctx context.Context, changes chan<- change) {
-	for ctx.Err() == nil {
-		err := c.rt.Bus.WatchSettings(ctx, c.rt.Bus.Reconnected(), func(settings map[string]string, revision uint64) {
-			select {
-			case changes <- change{settings, revision}:
-			case <-ctx.Done():
-			}
-		})
-		if err != nil && ctx.Err() == nil {
-			c.rt.Log.Warn("following the settings failed, trying again", "error", err)
-			pause(ctx, time.Second)
-		}
-	}
-}
-
 // apply brings the workers to the settings, or keeps everything as it is and says why.
-func (c *crew) apply(ctx context.Context, to change) {
-	cfg, err := c.rt.Reload(to.settings)
+func (c *crew) apply(ctx context.Context, to service.Settings) {
+	cfg, err := c.rt.Reload(to.Values)
 	var p plan
 	if err == nil {
 		p, err = choose(cfg.STT, c.asked())
-		if err != nil && cfg.STT == c.settings && len(to.settings) == 0 {
+		if err != nil && cfg.STT == c.settings && len(to.Values) == 0 {
 			return // on the fallback, and the model is still not there
 		}
 	}
@@ -167,7 +147,7 @@ func (c *crew) apply(ctx context.Context, to change) {
 		c.rt.Emit("config", rtapv1.ServiceEvent_SEVERITY_ERROR, "new settings refused: "+problem, nil)
 	}
 	c.rt.Health.SetAttribute(bus.AttributeSettingsError, problem)
-	c.rt.Health.SetAttribute(bus.AttributeSettingsRevision, strconv.FormatUint(to.revision, 10))
+	c.rt.Health.SetAttribute(bus.AttributeSettingsRevision, strconv.FormatUint(to.Revision, 10))
 }
 
 func describe(s config.STT) string {
@@ -219,11 +199,4 @@ func (c *crew) put(ctx context.Context, worker int, p plan) error {
 		c.rt.Log.Warn("closing the old model failed", "error", err)
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

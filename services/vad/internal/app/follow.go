@@ -27,15 +27,22 @@ const (
 )
 
 // Follow works on every stream that has audio and that no other process works on until ctx
-// is done, each with a detector of its own.
+// is done, each with a detector of its own and the pauses of the configuration.
 func Follow(ctx context.Context, rt *service.Runtime, detect func() (Detector, error)) error {
-	f := &follower{rt: rt, detect: detect, known: map[string]bool{}, ended: map[string]uint64{}}
+	p := stream.PausesOf(rt.Config)
+	return follow(ctx, rt, detect, func() stream.Pauses { return p })
+}
+
+// follow is Follow with pauses that may change at any time.
+func follow(ctx context.Context, rt *service.Runtime, detect func() (Detector, error), pauses func() stream.Pauses) error {
+	f := &follower{rt: rt, detect: detect, pauses: pauses, known: map[string]bool{}, ended: map[string]uint64{}}
 	return f.run(ctx)
 }
 
 type follower struct {
 	rt     *service.Runtime
 	detect func() (Detector, error)
+	pauses func() stream.Pauses
 
 	mu    sync.Mutex
 	known map[string]bool   // streams that are wanted; true while this process holds the lease

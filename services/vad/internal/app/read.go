@@ -63,6 +63,7 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 			return 0, nil
 		case frame := <-frames:
 			idle.Reset(quiet)
+			s.SetPauses(f.pauses())
 			err = s.Take(ctx, frame)
 		case <-idle.C:
 			idle.Reset(quiet)

@@ -83,6 +83,11 @@ func New(cfg Config, from State) *Segmenter {
 	}
 }
 
+// SetPauses changes what silence means from the next frame on, for an open segment as well.
+func (s *Segmenter) SetPauses(hangover, tail, utteranceEnd int) {
+	s.cfg.Hangover, s.cfg.Tail, s.cfg.UtteranceEnd = hangover, tail, utteranceEnd
+}
+
 // State describes the point from which a successor must go on.
 func (s *Segmenter) State() State {
 	return State{At: s.start, SpeechEnd: min(s.speechEnd, s.start), Utterance: s.utterance, Cut: s.open && s.cut}

@@ -82,7 +82,7 @@ func (d *draft) trim(at int) {
 // drafts offers the open segment for a preliminary text: while speech goes on, at intervals;
 // as soon as silence has lasted for the tail, as what the segment will be if no speech follows.
 func (s *Stream) drafts() {
-	quiet, tail := s.seg.Quiet(), s.samples(s.cfg.VAD.TailMS)
+	quiet, tail := s.seg.Quiet(), s.samples(s.pauses.TailMS)
 	if quiet == 0 && s.spec != nil {
 		s.abandon("resumed")
 	}

@@ -122,7 +122,7 @@ func (s *Stream) wait(ctx context.Context, p *speculation) {
 // that a sentence ends there.
 func (s *Stream) eager() []segmenter.Decision {
 	least := s.samples(s.cfg.VAD.EagerHangoverMS)
-	if least == 0 || s.spec == nil || s.seg.Quiet() < least || s.seg.Quiet() >= s.samples(s.cfg.VAD.HangoverMS) {
+	if least == 0 || s.spec == nil || s.seg.Quiet() < least || s.seg.Quiet() >= s.samples(s.pauses.HangoverMS) {
 		return nil
 	}
 	if r := s.spec.result; r == nil || r.GetRecognition().GetText() == "" || r.GetSentenceEnd() < s.cfg.VAD.EagerSentence {

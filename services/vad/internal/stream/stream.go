@@ -42,6 +42,7 @@ type Detector interface {
 type Stream struct {
 	id       string
 	cfg      *config.Config
+	pauses   Pauses
 	bus      *bus.Bus
 	log      *slog.Logger
 	metrics  *obs.Metrics
@@ -75,7 +76,7 @@ type timedFrame struct {
 // New loads the stream's checkpoint and settles what its last boundary left open. Close
 // ends what it has begun.
 func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *slog.Logger, m *obs.Metrics, d Detector) (*Stream, error) {
-	s := &Stream{id: id, cfg: cfg, bus: b, log: log.With("stream_id", id), metrics: m, detector: d, floats: make([]float32, frame)}
+	s := &Stream{id: id, cfg: cfg, pauses: PausesOf(cfg), bus: b, log: log.With("stream_id", id), metrics: m, detector: d, floats: make([]float32, frame)}
 	var err error
 	if s.cp, s.revision, err = b.LoadCheckpoint(ctx, id); err != nil {
 		return nil, err
@@ -120,9 +121,9 @@ func (s *Stream) Ended() bool { return s.cp.GetEnded() }
 func (s *Stream) restart(from segmenter.State) {
 	v := s.cfg.VAD
 	s.seg = segmenter.New(segmenter.Config{
-		Onset: v.OnsetThreshold, Offset: v.OffsetThreshold, PreRoll: s.samples(v.PreRollMS), Hangover: s.samples(v.HangoverMS),
-		Tail: s.samples(v.TailMS), MinSpeech: s.samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
-		UtteranceEnd: s.samples(v.UtteranceEndMS), RestAfter: restAfter,
+		Onset: v.OnsetThreshold, Offset: v.OffsetThreshold, PreRoll: s.samples(v.PreRollMS), Hangover: s.samples(s.pauses.HangoverMS),
+		Tail: s.samples(s.pauses.TailMS), MinSpeech: s.samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
+		UtteranceEnd: s.samples(s.pauses.UtteranceEndMS), RestAfter: restAfter,
 	}, from)
 	s.lastFrames, s.history, s.text = nil, &history{limit: s.samples(s.cfg.STT.ContextMS)}, draft{}
 }
@@ -250,7 +251,7 @@ func (s *Stream) hear(ctx context.Context, pcm []int16) error {
 	}
 	s.history.add(pcm, s.seg.At())
 	s.lastFrames = append(s.lastFrames, timedFrame{s.seg.At(), s.clock})
-	if keep := s.cfg.VAD.HangoverMS/32 + 64; len(s.lastFrames) > 2*keep {
+	if keep := s.pauses.HangoverMS/32 + 64; len(s.lastFrames) > 2*keep {
 		s.lastFrames = append([]timedFrame(nil), s.lastFrames[len(s.lastFrames)-keep:]...)
 	}
 	if err := s.act(ctx, decisions); err != nil {
