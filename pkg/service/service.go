@@ -35,11 +35,25 @@ type Runtime struct {
 	Metrics                    *obs.Metrics
 	Health                     *obs.Health
 	Bus                        *bus.Bus
+	// RunID names the run of `rtap up` that the process belongs to; empty outside of one.
+	RunID string
 
 	flags   Flags
 	environ []string
 	journal journal
 	answers map[string]func(context.Context, url.Values) ([]byte, error)
+}
+
+// RunVariable is the environment variable that holds the name of a run of `rtap up`.
+const RunVariable = "RTAP_RUN_ID"
+
+func variable(environ []string, name string) string {
+	for _, kv := range environ {
+		if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 // Flags are the arguments that every process takes.
@@ -107,7 +121,7 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 	signal.Ignore(syscall.SIGHUP)
 	host, _ := os.Hostname()
 	r := &Runtime{
-		flags: f, environ: env.Environ, journal: journal,
+		flags: f, environ: env.Environ, journal: journal, RunID: variable(env.Environ, RunVariable),
 		Config: loaded.Config, Log: log, Service: env.Service, Version: env.Version,
 		Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), Metrics: obs.NewMetrics(env.Service, env.Version),
 	}

@@ -11,11 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nuid"
 	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/cmd/rtap/internal/sibling"
 	"github.com/rtap/rtap/cmd/rtap/internal/view"
@@ -101,8 +103,10 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	}
 	printer := &view.Printer{Out: env.Stdout, JSON: o.json}
 	g := lifecycle.Group{Timeout: 2 * loaded.ShutdownTimeout}
+	// A capture process that dies goes on with its files where it was, in this run.
+	environ := append(slices.Clone(env.Environ), service.RunVariable+"="+nuid.Next())
 	for i, c := range children {
-		c.stderr, c.stop, c.environ = stderr(), loaded.ShutdownTimeout+time.Second, env.Environ
+		c.stderr, c.stop, c.environ = stderr(), loaded.ShutdownTimeout+time.Second, environ
 		if i == 0 && o.nats == "" {
 			g.Add(lifecycle.Part{Name: c.name, Run: func(ctx context.Context) error { return c.run(ctx, log) }})
 			g.Add(lifecycle.Part{Name: "bus", Run: b.Run, Stop: func(context.Context) error { b.Conn().Close(); return nil }})

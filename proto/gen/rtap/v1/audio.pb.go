@@ -167,7 +167,10 @@ type Frame struct {
 	// segment behind this frame.
 	Finalize bool `protobuf:"varint,12,opt,name=finalize,proto3" json:"finalize,omitempty"`
 	// Where the frame stands in what a remote client sent; unset for other sources.
-	Ingest        *IngestPosition `protobuf:"bytes,13,opt,name=ingest,proto3" json:"ingest,omitempty"`
+	Ingest *IngestPosition `protobuf:"bytes,13,opt,name=ingest,proto3" json:"ingest,omitempty"`
+	// The run of the pipeline that played the source, where it has a name: a capture process
+	// that is started again in the same run goes on where the stored frames end.
+	Run           string `protobuf:"bytes,14,opt,name=run,proto3" json:"run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +294,13 @@ func (x *Frame) GetIngest() *IngestPosition {
 		return x.Ingest
 	}
 	return nil
+}
+
+func (x *Frame) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
 }
 
 // IngestPosition ties the frames of a remote client to the bytes that it sent, so that a
@@ -499,7 +509,7 @@ const file_rtap_v1_audio_proto_rawDesc = "" +
 	"\vcaptured_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"capturedAt\x12!\n" +
 	"\fmonotonic_ns\x18\x02 \x01(\x03R\vmonotonicNs\x12\x17\n" +
-	"\aboot_id\x18\x03 \x01(\tR\x06bootId\"\xf7\x02\n" +
+	"\aboot_id\x18\x03 \x01(\tR\x06bootId\"\x89\x03\n" +
 	"\x05Frame\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
@@ -515,7 +525,8 @@ const file_rtap_v1_audio_proto_rawDesc = "" +
 	" \x01(\tR\tgapReason\x12\x16\n" +
 	"\x06source\x18\v \x01(\tR\x06source\x12\x1a\n" +
 	"\bfinalize\x18\f \x01(\bR\bfinalize\x12/\n" +
-	"\x06ingest\x18\r \x01(\v2\x17.rtap.v1.IngestPositionR\x06ingest\"a\n" +
+	"\x06ingest\x18\r \x01(\v2\x17.rtap.v1.IngestPositionR\x06ingest\x12\x10\n" +
+	"\x03run\x18\x0e \x01(\tR\x03run\"a\n" +
 	"\x0eIngestPosition\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x1f\n" +
 	"\vbyte_offset\x18\x02 \x01(\x04R\n" +

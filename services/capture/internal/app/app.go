@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -84,12 +85,7 @@ func open(rt *service.Runtime, spec source.Spec) (input, error) {
 		if wanted == "" {
 			wanted = rt.Config.Audio.Device
 		}
-		rec, err := device.Record(rt.Config.Audio.Backend, wanted, rt.Config.Audio.RingBufferSizeMS)
-		if err != nil {
-			return nil, err
-		}
-		rt.Log.Info("recording", "device", rec.Info.Name, "rate_hz", rec.RateHz, "channels", rec.Channels)
-		return &mic{rec: rec, spec: spec, wanted: wanted, rt: rt}, nil
+		return openMic(rt, spec, wanted)
 	}
 }
 
@@ -103,18 +99,45 @@ func capture(ctx context.Context, rt *service.Runtime, inputs []input, listener 
 	var (
 		wg   sync.WaitGroup
 		errs = make([]error, len(inputs))
-		ids  []string
+		s    = &shown{rt: rt, ids: map[string]bool{}}
 	)
 	for i, in := range inputs {
-		ids = append(ids, in.stream())
-		wg.Go(func() { errs[i] = run(ctx, rt, in) })
+		wg.Go(func() { errs[i] = run(ctx, rt, in, func(held bool) { s.local(in.stream(), held) }) })
 	}
-	rt.Health.SetStreams(ids)
 	if listener != nil {
-		errs = append(errs, listener.Run(ctx, func(remote []string) { rt.Health.SetStreams(append(slices.Clone(ids), remote...)) }))
+		errs = append(errs, listener.Run(ctx, s.remote))
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// shown are the streams that this process captures, and says so in its status.
+type shown struct {
+	rt *service.Runtime
+
+	mu      sync.Mutex
+	ids     map[string]bool
+	clients []string
+}
+
+func (s *shown) local(id string, held bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids[id] = true; !held {
+		delete(s.ids, id)
+	}
+	s.show()
+}
+
+func (s *shown) remote(ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = ids
+	s.show()
+}
+
+func (s *shown) show() {
+	s.rt.Health.SetStreams(append(slices.Sorted(maps.Keys(s.ids)), s.clients...))
 }
 
 func streams(env lifecycle.Env) error {

@@ -7,9 +7,7 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/pkg/clock"
-	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
-	"github.com/rtap/rtap/services/capture/internal/device"
 	"github.com/rtap/rtap/services/capture/internal/framer"
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
@@ -23,14 +21,23 @@ type input interface {
 	read(ctx context.Context) (pcm []float32, captured *rtapv1.Clock, lost time.Duration, err error)
 	fast() bool
 	close()
+	// live says that it does not wait to be read.
+	live() bool
+	// resumes says that it can go on at the frame where it was interrupted.
+	resumes() bool
+	// rewind begins again, for an input that is not live; what comes before a frame of
+	// 16 kHz is given without waiting, since it is stored already.
+	rewind(frame uint64) error
 }
 
 // fileInput plays a file, in real time unless it is fast.
 type fileInput struct {
 	source.Decoder
 	spec    source.Spec
+	path    string
 	began   time.Time
 	samples int
+	skip    int       // samples that are not waited for
 	rest    []float32 // decoded, not yet due; valid until the next piece is read
 }
 
@@ -39,7 +46,7 @@ func openFile(path string, spec source.Spec) (*fileInput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fileInput{Decoder: d, spec: spec}, nil
+	return &fileInput{Decoder: d, spec: spec, path: path}, nil
 }
 
 func (f *fileInput) stream() string { return f.spec.Stream }
@@ -47,6 +54,19 @@ func (f *fileInput) name() string   { return "file:" + f.spec.Name }
 func (f *fileInput) rateHz() int    { return f.RateHz() }
 func (f *fileInput) fast() bool     { return f.spec.Fast }
 func (f *fileInput) close()         { _ = f.Close() }
+func (f *fileInput) live() bool     { return false }
+func (f *fileInput) resumes() bool  { return true }
+
+func (f *fileInput) rewind(frame uint64) error {
+	d, err := source.OpenFile(f.path)
+	if err != nil {
+		return err
+	}
+	_ = f.Close()
+	f.Decoder, f.rest, f.samples, f.began = d, nil, 0, time.Time{}
+	f.skip = int(frame) * framer.Samples * f.RateHz() / framer.SampleRateHz
+	return nil
+}
 
 func (f *fileInput) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Duration, error) {
 	if f.spec.Fast {
@@ -70,11 +90,16 @@ func (f *fileInput) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Du
 // pace waits until n more samples would have been heard, by a schedule that does not
 // drift, and returns that moment.
 func (f *fileInput) pace(ctx context.Context, n int) *rtapv1.Clock {
-	if f.began.IsZero() {
-		f.began = time.Now()
-	}
 	f.samples += n
-	due := f.began.Add(time.Duration(f.samples) * time.Second / time.Duration(f.RateHz()))
+	played := time.Duration(f.samples) * time.Second / time.Duration(f.RateHz())
+	switch {
+	case f.samples <= f.skip:
+		f.began = time.Now().Add(-played)
+		return clock.Now()
+	case f.began.IsZero():
+		f.began = time.Now().Add(time.Duration(n)*time.Second/time.Duration(f.RateHz()) - played)
+	}
+	due := f.began.Add(played)
 	select {
 	case <-time.After(time.Until(due)):
 	case <-ctx.Done():
@@ -89,6 +114,7 @@ type mock struct {
 	file   *fileInput
 	played int
 	pause  int // samples of silence still to play
+	skip   int // samples that are not waited for
 }
 
 const mockPause = 2 * framer.SampleRateHz
@@ -97,6 +123,15 @@ func (m *mock) stream() string { return m.spec.Stream }
 func (m *mock) name() string   { return "mock" }
 func (m *mock) rateHz() int    { return framer.SampleRateHz }
 func (m *mock) fast() bool     { return false }
+func (m *mock) live() bool     { return false }
+func (m *mock) resumes() bool  { return true }
+
+func (m *mock) rewind(frame uint64) error {
+	m.close()
+	m.file, m.played, m.pause, m.skip = nil, 0, 0, int(frame)*framer.Samples
+	return nil
+}
+
 func (m *mock) close() {
 	if m.file != nil {
 		m.file.close()
@@ -109,6 +144,7 @@ func (m *mock) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Duratio
 		if err != nil {
 			return nil, nil, 0, err
 		}
+		f.skip = m.skip
 		m.file = f
 	}
 	if m.pause > 0 {
@@ -132,43 +168,3 @@ func (m *mock) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Duratio
 	m.file.Decoder, m.pause = again, mockPause
 	return nil, clock.Now(), 0, nil
 }
-
-// mic reads a device's ring; a device that goes away is opened again.
-type mic struct {
-	rec    *device.Recorder
-	spec   source.Spec
-	wanted string
-	rt     *service.Runtime
-}
-
-func (m *mic) stream() string { return m.spec.Stream }
-func (m *mic) name() string   { return "mic:" + m.rec.Info.Name }
-func (m *mic) rateHz() int    { return m.rec.RateHz }
-func (m *mic) fast() bool     { return false }
-func (m *mic) close() {
-	if m.rec != nil {
-		m.rec.Close()
-	}
-}
-
-const pollEvery = 8 * time.Millisecond
-
-func (m *mic) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Duration, error) {
-	select {
-	case <-ctx.Done():
-		return nil, nil, 0, ctx.Err()
-	case <-time.After(pollEvery):
-	}
-	m.rt.Metrics.BufferUtilization.WithLabelValues("capture").Set(m.rec.Ring.Fill())
-	pcm, captured, overrun := m.rec.Ring.Read()
-	if overrun > 0 {
-		m.rt.Metrics.Errors.WithLabelValues("capture", "overrun").Inc()
-	}
-	lost := time.Duration(overrun) * time.Second / time.Duration(m.rec.RateHz)
-	if len(pcm) == 0 && m.rec.Stopped() {
-		return nil, captured, 0, errDeviceLost
-	}
-	return pcm, captured, lost, nil
-}
-
-var errDeviceLost = errors.New("the device has gone away")

@@ -17,7 +17,7 @@ type Source interface {
 
 // Publish publishes a source as a stream until it ends and vad has taken its end.
 func Publish(ctx context.Context, rt *service.Runtime, stream string, s Source) error {
-	return run(ctx, rt, outside{s, stream})
+	return run(ctx, rt, outside{s, stream}, func(bool) {})
 }
 
 type outside struct {
@@ -30,6 +30,11 @@ func (o outside) name() string   { return "outside" }
 func (o outside) rateHz() int    { return framer.SampleRateHz }
 func (o outside) fast() bool     { return false }
 func (o outside) close()         {}
+func (o outside) live() bool     { return true }
+func (o outside) resumes() bool  { return false }
+
+func (o outside) rewind(uint64) error { return nil }
+
 func (o outside) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Duration, error) {
 	return o.Read(ctx)
 }

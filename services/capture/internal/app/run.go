@@ -7,8 +7,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/lease"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -17,27 +17,72 @@ import (
 	"github.com/rtap/rtap/services/capture/internal/soxr"
 )
 
-// run publishes one input until it ends and vad has taken its end.
-func run(ctx context.Context, rt *service.Runtime, in input) error {
+const (
+	// refreshEvery is how often a source that has nothing to send looks whether the server
+	// has lost something.
+	refreshEvery = 100 * time.Millisecond
+	// endEvery is how often vad's checkpoint is looked at behind a source's last frame.
+	endEvery = 100 * time.Millisecond
+)
+
+// run publishes one input, while this process holds its stream's lease, until the input
+// ends and vad has taken its end.
+func run(ctx context.Context, rt *service.Runtime, in input, shown func(held bool)) error {
 	defer in.close()
-	id := in.stream()
-	log := rt.Log.With("stream_id", id)
-	var epoch uint64
-	if !bus.Retry(ctx, log, "choosing an epoch", func() (err error) { epoch, err = rt.Bus.NewEpoch(ctx, id); return err }) {
-		return ctx.Err()
+	found, err := findings(ctx, rt, in)
+	if err != nil {
+		return err
+	}
+	keeper := rt.Lease(lease.Capture(in.stream()))
+	term := func(ctx context.Context) error { return patient(ctx, rt, in, found) }
+	if in.live() {
+		l := newLive(rt, in)
+		recording := make(chan struct{})
+		recorder, stop := context.WithCancel(ctx)
+		defer func() { stop(); <-recording }()
+		go func() { defer close(recording); l.record(recorder) }()
+		term = l.term
+	}
+	return keeper.Keep(ctx, func(ctx context.Context, _ lease.Token) error {
+		shown(true)
+		defer shown(false)
+		return term(ctx)
+	})
+}
+
+// ending is a context for the last things a source has to send when the process is told
+// to stop; lost says that there is nothing to send because the stream is another's now.
+func ending(ctx context.Context, rt *service.Runtime) (last context.Context, cancel func(), lost bool) {
+	if ctx.Err() == nil {
+		return ctx, func() {}, false
+	}
+	last, cancel = context.WithTimeout(context.WithoutCancel(ctx), rt.Config.ShutdownTimeout/2)
+	return last, cancel, errors.Is(context.Cause(ctx), lease.ErrLost)
+}
+
+// patient publishes an input that waits: what is not read now can be read later. It begins
+// where the stored frames end.
+func patient(ctx context.Context, rt *service.Runtime, in input, found *found) error {
+	at, err := position(ctx, rt, in, found)
+	if err != nil {
+		return err
+	}
+	if at.done {
+		return taken(ctx, rt, in, at.epoch, nil)
+	}
+	if err := in.rewind(at.frame); err != nil {
+		return lifecycle.Usage(err)
 	}
 	resample, err := soxr.New(in.rateHz(), framer.SampleRateHz)
 	if err != nil {
 		return err
 	}
 	defer resample.Close()
-	ring := rt.Config.Audio.RingBufferSizeMS * framer.SampleRateHz / 1000 / framer.Samples
 	s := &sink{
-		rt: rt, fr: framer.New(id, in.name(), epoch), pub: publish.New(id, ring, rt.Bus, log, rt.Metrics),
-		fast: in.fast(), stream: id, epoch: epoch,
+		rt: rt, fr: framer.New(in.stream(), in.name(), rt.RunID, at.epoch), from: at.frame, fast: in.fast(), stream: in.stream(), epoch: at.epoch,
+		pub: publish.New(in.stream(), ringFrames(rt), rt.Bus, rt.Log, rt.Metrics),
 	}
-	log.Info("source started", "source", in.name(), "epoch", epoch, "rate_hz", in.rateHz())
-	announce(rt, id, "source started", rtapv1.ServiceEvent_SEVERITY_INFO)
+	s.begin(in, "source started")
 	for {
 		pcm, captured, lost, err := in.read(ctx)
 		if err != nil {
@@ -57,6 +102,11 @@ func run(ctx context.Context, rt *service.Runtime, in input) error {
 	}
 }
 
+func ringFrames(rt *service.Runtime) int {
+	return rt.Config.Audio.RingBufferSizeMS * framer.SampleRateHz / 1000 / framer.Samples
+}
+
+// sink sends the frames of an input that waits.
 type sink struct {
 	rt     *service.Runtime
 	fr     *framer.Framer
@@ -64,11 +114,21 @@ type sink struct {
 	fast   bool
 	stream string
 	epoch  uint64
+	from   uint64 // frames before it are stored
 	taken  uint64 // frames that vad's checkpoint has passed
+}
+
+func (s *sink) begin(in input, message string) {
+	s.rt.Log.Info(message, "stream_id", s.stream, "source", in.name(), "epoch", s.epoch, "frame", s.from, "rate_hz", in.rateHz())
+	announce(s.rt, s.stream, message, rtapv1.ServiceEvent_SEVERITY_INFO)
 }
 
 func (s *sink) send(ctx context.Context, frames []*rtapv1.Frame) error {
 	for _, f := range frames {
+		if f.GetFrame() < s.from {
+			s.pub.Remember(f)
+			continue
+		}
 		if err := s.pace(ctx, f.GetFrame()); err != nil {
 			return err
 		}
@@ -89,6 +149,9 @@ func (s *sink) pace(ctx context.Context, frame uint64) error {
 		if err := s.pub.Flush(ctx); err != nil {
 			return err
 		}
+		if err := s.pub.Refresh(ctx); err != nil {
+			return err
+		}
 		cp, _, err := s.rt.Bus.LoadCheckpoint(ctx, s.stream)
 		if err == nil && cp.GetEpoch() == s.epoch {
 			s.taken = cp.GetNextFrame()
@@ -107,37 +170,49 @@ func (s *sink) pace(ctx context.Context, frame uint64) error {
 
 // finish sends the end frame after the input's end and waits until vad has taken it.
 func (s *sink) finish(ctx context.Context, in input, resample *soxr.Resampler, cause error) error {
-	stopped := ctx.Err() != nil
-	if stopped {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), s.rt.Config.ShutdownTimeout/2)
-		defer cancel()
+	last, cancel, lost := ending(ctx, s.rt)
+	defer cancel()
+	if lost {
+		return ctx.Err()
 	}
 	if in.rateHz() != framer.SampleRateHz {
 		if rest, err := resample.Push(nil); err == nil {
-			if err := s.send(ctx, s.fr.Push(rest, clock.Now())); err != nil {
+			if err := s.send(last, s.fr.Push(rest, clock.Now())); err != nil {
 				return err
 			}
 		}
 	}
-	if err := s.send(ctx, []*rtapv1.Frame{s.fr.End(clock.Now())}); err != nil {
+	if err := s.send(last, []*rtapv1.Frame{s.fr.End(clock.Now())}); err != nil {
 		return err
 	}
-	if err := s.pub.Flush(ctx); err != nil {
+	if err := s.pub.Flush(last); err != nil {
 		return err
 	}
-	if !stopped && !errors.Is(cause, io.EOF) {
-		announce(s.rt, s.stream, cause.Error(), rtapv1.ServiceEvent_SEVERITY_ERROR)
+	return ended(ctx, s.rt, in, s.epoch, s.pub, cause)
+}
+
+// ended tells that a source has ended, and waits until vad has taken its end.
+func ended(ctx context.Context, rt *service.Runtime, in input, epoch uint64, pub *publish.Publisher, cause error) error {
+	if ctx.Err() == nil && !errors.Is(cause, io.EOF) {
+		announce(rt, in.stream(), cause.Error(), rtapv1.ServiceEvent_SEVERITY_ERROR)
 		return lifecycle.Usage(fmt.Errorf("%s: %w", in.name(), cause))
 	}
-	announce(s.rt, s.stream, "source ended", rtapv1.ServiceEvent_SEVERITY_INFO)
-	s.rt.Log.Info("source ended", "stream_id", s.stream, "source", in.name())
-	if stopped {
-		return ctx.Err()
-	}
-	for {
-		cp, _, err := s.rt.Bus.LoadCheckpoint(ctx, s.stream)
-		if err == nil && cp.GetEpoch() >= s.epoch && cp.GetEnded() {
+	announce(rt, in.stream(), "source ended", rtapv1.ServiceEvent_SEVERITY_INFO)
+	rt.Log.Info("source ended", "stream_id", in.stream(), "source", in.name())
+	return taken(ctx, rt, in, epoch, pub)
+}
+
+// taken waits until vad has taken an epoch's end. Until then frames that the server loses
+// are sent again.
+func taken(ctx context.Context, rt *service.Runtime, in input, epoch uint64, pub *publish.Publisher) error {
+	for ctx.Err() == nil {
+		if pub != nil {
+			if err := pub.Refresh(ctx); err != nil {
+				return err
+			}
+		}
+		cp, _, err := rt.Bus.LoadCheckpoint(ctx, in.stream())
+		if err == nil && cp.GetEpoch() >= epoch && (cp.GetEnded() || cp.GetEpoch() > epoch) {
 			return nil
 		}
 		// A server that crashed may have lost the end although it acknowledged it.
@@ -146,10 +221,10 @@ func (s *sink) finish(ctx context.Context, in input, resample *soxr.Resampler, c
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(endEvery):
 		}
 	}
+	return ctx.Err()
 }
 
 func announce(rt *service.Runtime, stream, message string, severity rtapv1.ServiceEvent_Severity) {

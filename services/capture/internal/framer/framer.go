@@ -18,15 +18,16 @@ const (
 // Framer numbers one epoch's frames. For one goroutine.
 type Framer struct {
 	stream, source string
+	run            string
 	epoch, next    uint64
 	buf            []byte
 	gapMS          uint32
 	gapReason      string
 }
 
-// New starts an epoch at frame 0.
-func New(stream, source string, epoch uint64) *Framer {
-	return &Framer{stream: stream, source: source, epoch: epoch}
+// New starts an epoch at frame 0; run is the run of the pipeline, if it has a name.
+func New(stream, source, run string, epoch uint64) *Framer {
+	return &Framer{stream: stream, source: source, run: run, epoch: epoch}
 }
 
 // Gap marks audio lost before the next frame.
@@ -61,7 +62,7 @@ func (f *Framer) End(captured *rtapv1.Clock) *rtapv1.Frame {
 func (f *Framer) frame(pcm []byte, captured *rtapv1.Clock) *rtapv1.Frame {
 	out := &rtapv1.Frame{
 		StreamId: f.stream, Epoch: f.epoch, Frame: f.next, Clock: captured, SampleRateHz: SampleRateHz, Channels: 1,
-		Pcm: pcm, GapMs: f.gapMS, GapReason: f.gapReason, Source: f.source,
+		Pcm: pcm, GapMs: f.gapMS, GapReason: f.gapReason, Source: f.source, Run: f.run,
 	}
 	f.next++
 	f.gapMS, f.gapReason = 0, ""

@@ -10,7 +10,7 @@ import (
 )
 
 func TestFramesAreWholeNumberedAndTimed(t *testing.T) {
-	f := framer.New("s", "mock", 3)
+	f := framer.New("s", "mock", "", 3)
 	now := clock.Now()
 	pcm := make([]float32, 1300)
 	pcm[0], pcm[1], pcm[2] = float32(math.NaN()), 7, float32(math.Inf(-1))

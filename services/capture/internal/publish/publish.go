@@ -17,9 +17,11 @@ import (
 )
 
 const (
-	ackWait = 3 * time.Second
+	ackWait = 2 * time.Second
 	// window bounds the frames that wait for their acknowledgement.
 	window = 64
+	// frameMS is the length of a frame.
+	frameMS = 32
 )
 
 // Publisher keeps the newest frames whatever was acknowledged: an acknowledgement of the
@@ -34,6 +36,7 @@ type Publisher struct {
 	size    int
 	pending []pending
 	again   <-chan struct{}
+	acked   uint64 // frames before it were acknowledged once
 }
 
 type pending struct {
@@ -98,7 +101,7 @@ func (p *Publisher) settle(ctx context.Context) error {
 	oldest := p.pending[0]
 	select {
 	case <-oldest.ack.Ok():
-		p.pending = p.pending[1:]
+		p.pending, p.acked = p.pending[1:], oldest.frame+1
 		return nil
 	case err := <-oldest.ack.Err():
 		p.log.Warn("a frame was not stored", "stream_id", p.stream, "frame", oldest.frame, "error", err)
@@ -136,7 +139,8 @@ func (p *Publisher) resend(ctx context.Context) error {
 			p.log.Error("the outage was longer than the ring buffer; audio is lost", "stream_id", p.stream,
 				"frames", oldest-from, "key", "audio.ring_buffer_size_ms")
 			p.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
-			p.ring[0].GapMs += uint32((oldest - from) * 32)
+			// What was acknowledged was heard, whatever the server has now.
+			p.ring[0].GapMs = max(1, uint32((oldest-min(oldest, max(from, p.acked)))*frameMS))
 			p.ring[0].GapReason = "outage"
 			from = oldest
 		}
@@ -151,6 +155,7 @@ func (p *Publisher) resend(ctx context.Context) error {
 		for _, w := range p.pending {
 			select {
 			case <-w.ack.Ok():
+				p.acked = max(p.acked, w.frame+1)
 			case err := <-w.ack.Err():
 				return err
 			case <-time.After(ackWait):

@@ -28,6 +28,15 @@ func (p *Publisher) Refresh(ctx context.Context) error {
 	return nil
 }
 
+// Resend sends again all that the server lacks; for who takes up a stream again.
+func (p *Publisher) Resend(ctx context.Context) error {
+	if len(p.ring) == 0 {
+		p.again = p.bus.Reconnected()
+		return nil
+	}
+	return p.resend(ctx)
+}
+
 // Settled returns the first frame that is not known to be stored.
 func (p *Publisher) Settled() uint64 {
 	switch {

@@ -201,9 +201,12 @@ func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
 	}
 	s.log.Info("stream begins", "epoch", f.GetEpoch(), "frame", f.GetFrame(), "source", f.GetSource())
 	s.epoch, s.next, s.early = f.GetEpoch(), 0, early{}
+	if f.GetGapMs() > 0 {
+		s.next = f.GetFrame() // capture has nothing from before
+	}
 	s.cp.Ended = false
 	s.detector.Reset()
-	s.restart(fresh(0))
+	s.restart(fresh(s.next))
 	return nil
 }
 
