@@ -76,8 +76,12 @@ func (l *live) record(ctx context.Context) {
 
 // term publishes while ctx goes on.
 func (l *live) term(ctx context.Context) error {
-	if l.done {
-		return taken(ctx, l.rt, l.in, l.epoch, nil)
+	if l.done { // the server may have lost it while the lease was lost
+		if err := l.pub.Resend(ctx); err != nil {
+			return err
+		}
+		_, err := taken(ctx, l.rt, l.in, l.epoch, l.pub, nil)
+		return err
 	}
 	if err := retry(ctx, l.rt, l.in, "going on with a stream", func() error { return l.takeOver(ctx) }); err != nil {
 		return l.finish(ctx)

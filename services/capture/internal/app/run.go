@@ -63,12 +63,20 @@ func ending(ctx context.Context, rt *service.Runtime) (last context.Context, can
 // patient publishes an input that waits: what is not read now can be read later. It begins
 // where the stored frames end.
 func patient(ctx context.Context, rt *service.Runtime, in input, found *found) error {
-	at, err := position(ctx, rt, in, found)
-	if err != nil {
-		return err
-	}
-	if at.done {
-		return taken(ctx, rt, in, at.epoch, nil)
+	var at where
+	for {
+		again := rt.Bus.Reconnected()
+		var err error
+		if at, err = position(ctx, rt, in, found); err != nil {
+			return err
+		}
+		if !at.done {
+			break
+		}
+		// Whose end a predecessor stored. A server that dies may lose it.
+		if gone, err := taken(ctx, rt, in, at.epoch, nil, again); !gone {
+			return err
+		}
 	}
 	if err := in.rewind(at.frame); err != nil {
 		return lifecycle.Usage(err)
@@ -82,7 +90,7 @@ func patient(ctx context.Context, rt *service.Runtime, in input, found *found) e
 		rt: rt, fr: framer.New(in.stream(), in.name(), rt.RunID, at.epoch), from: at.frame, fast: in.fast(), stream: in.stream(), epoch: at.epoch,
 		pub: publish.New(in.stream(), ringFrames(rt), rt.Bus, rt.Log, rt.Metrics),
 	}
-	s.begin(in, "source started")
+	s.begin(in)
 	for {
 		pcm, captured, lost, err := in.read(ctx)
 		if err != nil {
@@ -118,9 +126,9 @@ type sink struct {
 	taken  uint64 // frames that vad's checkpoint has passed
 }
 
-func (s *sink) begin(in input, message string) {
-	s.rt.Log.Info(message, "stream_id", s.stream, "source", in.name(), "epoch", s.epoch, "frame", s.from, "rate_hz", in.rateHz())
-	announce(s.rt, s.stream, message, rtapv1.ServiceEvent_SEVERITY_INFO)
+func (s *sink) begin(in input) {
+	s.rt.Log.Info("source started", "stream_id", s.stream, "source", in.name(), "epoch", s.epoch, "frame", s.from, "rate_hz", in.rateHz())
+	announce(s.rt, s.stream, "source started", rtapv1.ServiceEvent_SEVERITY_INFO)
 }
 
 func (s *sink) send(ctx context.Context, frames []*rtapv1.Frame) error {
@@ -199,32 +207,31 @@ func ended(ctx context.Context, rt *service.Runtime, in input, epoch uint64, pub
 	}
 	announce(rt, in.stream(), "source ended", rtapv1.ServiceEvent_SEVERITY_INFO)
 	rt.Log.Info("source ended", "stream_id", in.stream(), "source", in.name())
-	return taken(ctx, rt, in, epoch, pub)
+	_, err := taken(ctx, rt, in, epoch, pub, nil)
+	return err
 }
 
 // taken waits until vad has taken an epoch's end. Until then frames that the server loses
-// are sent again.
-func taken(ctx context.Context, rt *service.Runtime, in input, epoch uint64, pub *publish.Publisher) error {
+// are sent again; without pub there are none, and gone says that again was closed.
+func taken(ctx context.Context, rt *service.Runtime, in input, epoch uint64, pub *publish.Publisher, again <-chan struct{}) (gone bool, err error) {
 	for ctx.Err() == nil {
 		if pub != nil {
 			if err := pub.Refresh(ctx); err != nil {
-				return err
+				return false, err
 			}
 		}
 		cp, _, err := rt.Bus.LoadCheckpoint(ctx, in.stream())
 		if err == nil && cp.GetEpoch() >= epoch && (cp.GetEnded() || cp.GetEpoch() > epoch) {
-			return nil
-		}
-		// A server that crashed may have lost the end although it acknowledged it.
-		if err := s.pub.Refresh(ctx); err != nil {
-			return err
+			return false, nil
 		}
 		select {
 		case <-ctx.Done():
+		case <-again:
+			return true, nil
 		case <-time.After(endEvery):
 		}
 	}
-	return ctx.Err()
+	return false, ctx.Err()
 }
 
 func announce(rt *service.Runtime, stream, message string, severity rtapv1.ServiceEvent_Severity) {

@@ -57,11 +57,11 @@ func (p *Publisher) Send(ctx context.Context, f *rtapv1.Frame) error {
 	}
 	select {
 	case <-p.again:
-		return p.resend(ctx)
+		return p.resend(ctx, true)
 	default:
 	}
 	if err := p.publish(f); err != nil {
-		return p.resend(ctx)
+		return p.resend(ctx, false)
 	}
 	p.metrics.FramesProcessed.WithLabelValues("capture").Inc()
 	for len(p.pending) >= window {
@@ -105,43 +105,46 @@ func (p *Publisher) settle(ctx context.Context) error {
 		return nil
 	case err := <-oldest.ack.Err():
 		p.log.Warn("a frame was not stored", "stream_id", p.stream, "frame", oldest.frame, "error", err)
-		return p.resend(ctx)
+		return p.resend(ctx, false)
 	case <-p.again:
-		return p.resend(ctx)
+		return p.resend(ctx, true)
 	case <-time.After(ackWait):
-		return p.resend(ctx)
+		return p.resend(ctx, false)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
 // resend asks the server for the newest stored frame and goes on after it, but not above
-// the oldest frame that was never acknowledged.
-func (p *Publisher) resend(ctx context.Context) error {
+// the oldest frame that was never acknowledged. With all set the whole ring goes again: the
+// server may have died, and frames that were sent before this process knew of it hide the
+// ones that it lost. Who reads drops repeats.
+func (p *Publisher) resend(ctx context.Context, all bool) error {
 	from := uint64(1<<63 - 1)
 	for _, w := range p.pending {
 		from = min(from, w.frame)
 	}
 	ok := bus.Retry(ctx, p.log, "sending frames again", func() error {
+		select {
+		case <-p.again:
+			all = true
+		default:
+		}
 		p.again = p.bus.Reconnected()
 		p.pending = nil
 		last, err := p.bus.LastFrame(ctx, p.stream)
 		if err != nil {
 			return err
 		}
-		epoch := p.ring[len(p.ring)-1].GetEpoch()
 		stored := uint64(0)
-		if last != nil && last.GetEpoch() == epoch {
+		if last != nil && last.GetEpoch() == p.ring[len(p.ring)-1].GetEpoch() {
 			stored = last.GetFrame() + 1
 		}
 		from = min(from, stored)
 		if oldest := p.ring[0].GetFrame(); from < oldest {
-			p.log.Error("the outage was longer than the ring buffer; audio is lost", "stream_id", p.stream,
-				"frames", oldest-from, "key", "audio.ring_buffer_size_ms")
-			p.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
-			// What was acknowledged was heard, whatever the server has now.
-			p.ring[0].GapMs = max(1, uint32((oldest-min(oldest, max(from, p.acked)))*frameMS))
-			p.ring[0].GapReason = "outage"
+			p.overrun(oldest, from)
+			from = oldest
+		} else if all {
 			from = oldest
 		}
 		for _, f := range p.ring {
@@ -171,4 +174,15 @@ func (p *Publisher) resend(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// overrun marks that frames from one on to the oldest in the ring are neither stored nor
+// there any more. What was acknowledged once was heard, whatever the server has now.
+func (p *Publisher) overrun(oldest, from uint64) {
+	lost := oldest - min(oldest, max(from, p.acked))
+	p.log.Error("the outage was longer than the ring buffer; audio is lost", "stream_id", p.stream,
+		"frames", lost, "key", "audio.ring_buffer_size_ms")
+	p.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
+	p.ring[0].GapMs = max(1, uint32(lost*frameMS))
+	p.ring[0].GapReason = "outage"
 }

@@ -20,7 +20,7 @@ func (p *Publisher) Refresh(ctx context.Context) error {
 	select {
 	case <-p.again:
 		if len(p.ring) > 0 {
-			return p.resend(ctx)
+			return p.resend(ctx, true)
 		}
 		p.again = p.bus.Reconnected()
 	default:
@@ -34,7 +34,7 @@ func (p *Publisher) Resend(ctx context.Context) error {
 		p.again = p.bus.Reconnected()
 		return nil
 	}
-	return p.resend(ctx)
+	return p.resend(ctx, true)
 }
 
 // Settled returns the first frame that is not known to be stored.

@@ -189,6 +189,21 @@ func (s *Segmenter) Flush(reason string) []Decision {
 	return out
 }
 
+// Interrupt closes what is open because no audio comes for now. What comes later follows
+// without a gap: the rest of a word then belongs to a segment however short it is, and a
+// beginning that is too short to be one stays open.
+func (s *Segmenter) Interrupt(reason string) []Decision {
+	open := s.open
+	if open && s.brief() {
+		return nil
+	}
+	out := s.Flush(reason)
+	if open {
+		s.open, s.cut = true, true
+	}
+	return out
+}
+
 // silence reports what a stretch of silence that has just grown by step has reached.
 func (s *Segmenter) silence(step int) []Decision {
 	if s.utterance && s.quiet >= s.cfg.UtteranceEnd {

@@ -186,7 +186,7 @@ func (s *Stream) Idle(ctx context.Context) error {
 	if err := s.inOrder(ctx, 0); err != nil || s.cp.GetEnded() {
 		return err
 	}
-	return s.flush(ctx, "gap")
+	return s.act(ctx, s.seg.Interrupt("gap"))
 }
 
 // newEpoch ends what is open of the epoch before, of which nothing will come any more.
