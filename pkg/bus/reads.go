@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,7 +54,7 @@ func (b *Bus) NextFinalSequence(ctx context.Context) (uint64, error) {
 	return s.CachedInfo().State.LastSeq + 1, nil
 }
 
-// AudioStreams lists the streams that have stored audio.
+// AudioStreams lists the streams that have stored audio, sorted.
 func (b *Bus) AudioStreams(ctx context.Context) ([]string, error) {
 	s, err := b.stream(ctx, StreamAudio)
 	if err != nil {
@@ -67,6 +68,7 @@ func (b *Bus) AudioStreams(ctx context.Context) ([]string, error) {
 	for subject := range info.State.Subjects {
 		out = append(out, StreamOf(subject))
 	}
+	slices.Sort(out)
 	return out, nil
 }
 

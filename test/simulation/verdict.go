@@ -45,10 +45,10 @@ func (o *oracle) verdict(server *broker.Server, stream string, room *room, alive
 			o.breaks("lost: %s/%d has no result", stream, n)
 		}
 	}
-	// What a living process has heard is stored.
+	// What a living process has heard is stored, or has been said and lost since.
 	for n := range room.script {
 		process := room.heard[n]
-		if room.script[n] && process != "" && alive(process) && !stored[uint32(n)] {
+		if room.script[n] && process != "" && alive(process) && !stored[uint32(n)] && h.finals[uint32(n)] == 0 {
 			o.breaks("lost: word %d of %s was heard by %s and is not stored", n, stream, process)
 			break
 		}
@@ -65,7 +65,7 @@ func (o *oracle) verdict(server *broker.Server, stream string, room *room, alive
 		for after := (place{at.epoch, at.frame + 1}); !gap[after] && len(frames[after]) > 0; after.frame++ {
 			run++
 		}
-		if _, said := h.finals[frames[at][0]]; !said && run >= minSpeech {
+		if h.finals[frames[at][0]] == 0 && run >= minSpeech && !h.given(at) {
 			o.breaks("lost: word %d of %s is stored as frame %d of epoch %d and in no final", frames[at][0], stream, at.frame, at.epoch)
 			break
 		}
@@ -74,4 +74,15 @@ func (o *oracle) verdict(server *broker.Server, stream string, room *room, alive
 
 func before(a, b place) int {
 	return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.frame, b.frame))
+}
+
+// given says whether a frame is in a segment that was given up.
+func (h *history) given(at place) bool {
+	for _, r := range h.results {
+		if span := r.GetSpan(); r.GetKind() == rtapv1.Result_KIND_DEAD && span.GetEpoch() == at.epoch &&
+			span.GetStartSample() <= at.frame*frameSamples && at.frame*frameSamples < span.GetEndSample() {
+			return true
+		}
+	}
+	return false
 }

@@ -12,11 +12,13 @@ import (
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	capture "github.com/rtap/rtap/services/capture/sim"
 	egress "github.com/rtap/rtap/services/egress/sim"
 	stt "github.com/rtap/rtap/services/stt/sim"
 	vad "github.com/rtap/rtap/services/vad/sim"
 	"github.com/rtap/rtap/test/simulation/broker"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -49,6 +51,7 @@ type world struct {
 	log     *slog.Logger
 	server  *broker.Server
 	oracle  *oracle
+	streams []string
 	rooms   map[string]*room
 	metrics map[string]*obs.Metrics
 	ctx     context.Context
@@ -112,10 +115,11 @@ func newWorld(seed uint64, opts Options) *world {
 			w.log.Debug("stored", "by", write.Client, "subject", write.Subject, "sequence", write.Sequence, "what", brief(m))
 		}
 	})
-	streams := []string{"a", "b"}[:1+w.random.IntN(2)]
-	for _, id := range streams {
+	w.streams = []string{"a", "b"}[:1+w.random.IntN(2)]
+	for _, id := range w.streams {
 		w.rooms[id] = newRoom(newScript(w.random, opts.Frames))
 	}
+	w.oracle.gone = w.gone
 	for _, s := range []string{"capture", "vad", "stt", "egress"} {
 		w.metrics[s] = obs.NewMetrics(s, "simulation")
 	}
@@ -127,7 +131,8 @@ func (w *world) setUp() {
 	if err := b.Setup(w.ctx); err != nil {
 		panic(err)
 	}
-	for id := range w.rooms {
+	w.server.SetWeather(w.bad()) // before anybody's first call
+	for _, id := range w.streams {
 		w.start(&process{service: "capture", stream: id})
 	}
 	for n := range 2 {
@@ -152,14 +157,15 @@ func (w *world) start(p *process) {
 	w.processes = append(w.processes, p)
 	w.mu.Unlock()
 	name := p.name()
-	w.running.Go(func() { // as the bus's Run does
-		for w.ctx.Err() == nil {
+	w.running.Go(func() { // as the bus's Run does, which is why a service begins after it
+		for {
 			again := b.Reconnected()
-			bus.Retry(w.ctx, log, "setting up", func() error { return b.Setup(w.ctx) })
 			select {
 			case <-again:
 			case <-w.ctx.Done():
+				return
 			}
+			bus.Retry(w.ctx, log, "setting up", func() error { return b.Setup(w.ctx) })
 		}
 	})
 	w.running.Go(func() {
@@ -197,14 +203,40 @@ func (w *world) kill(p *process, after time.Duration) {
 	})
 }
 
-// trouble lets things happen for a time.
-func (w *world) trouble(lasts time.Duration) {
+// gone says whether a frame of a span is not stored and the process that had it is dead.
+func (w *world) gone(stream string, span *rtapv1.Span, ever map[place]frameWrite) bool {
+	stored := map[place]bool{}
+	for _, data := range w.server.Stored(bus.StreamAudio, bus.Audio(stream)) {
+		f := &rtapv1.Frame{}
+		if err := proto.Unmarshal(data, f); err != nil {
+			panic(err)
+		}
+		stored[place{f.GetEpoch(), f.GetFrame()}] = true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for f := span.GetStartSample() / frameSamples; f*frameSamples < span.GetEndSample(); f++ {
+		at := place{span.GetEpoch(), f}
+		if !stored[at] && w.killed[ever[at].writer] {
+			return true
+		}
+	}
+	return false
+}
+
+// bad draws the weather of the schedule's trouble.
+func (w *world) bad() broker.Weather {
 	r := w.random
 	weather := broker.Weather{Near: time.Duration(1+r.IntN(20)) * time.Millisecond, Far: time.Duration(100+r.IntN(1500)) * time.Millisecond}
 	if r.IntN(3) > 0 {
 		weather.Slow, weather.LostReply = 0.05*r.Float64(), 0.02*r.Float64()
 	}
-	w.server.SetWeather(weather)
+	return weather
+}
+
+// trouble lets things happen for a time.
+func (w *world) trouble(lasts time.Duration) {
+	r := w.random
 	pace := time.Duration(100+r.IntN(2000)) * time.Millisecond
 	for end := time.Now().Add(lasts); time.Now().Before(end) && w.oracle.fault() == ""; {
 		time.Sleep(time.Duration(r.ExpFloat64() * float64(pace)))
@@ -236,7 +268,7 @@ func (w *world) trouble(lasts time.Duration) {
 func (w *world) finish() {
 	for end := time.Now().Add(patience); w.oracle.fault() == ""; time.Sleep(500 * time.Millisecond) {
 		all := true
-		for id := range w.rooms {
+		for _, id := range w.streams {
 			all = all && w.oracle.ended(w.server, id)
 		}
 		if all {
@@ -252,8 +284,8 @@ func (w *world) finish() {
 		return
 	}
 	w.server.Look(func() {
-		for id, room := range w.rooms {
-			w.oracle.verdict(w.server, id, room, func(process string) bool { return !w.killed[process] })
+		for _, id := range w.streams {
+			w.oracle.verdict(w.server, id, w.rooms[id], func(process string) bool { return !w.killed[process] })
 		}
 	})
 }

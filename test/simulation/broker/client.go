@@ -23,14 +23,14 @@ type Client struct {
 	connection int               // counts connections
 	until      map[int]time.Time // of broken connections: what arrives before is still read
 	stopped    time.Time
-	lastArrive time.Time
+	arrived    map[string]time.Time // the last call of each kind
 	pending    map[*future]bool
 	renewed    func()
 }
 
 // Client connects a process. renewed is called after each reconnection.
 func (s *Server) Client(name string) *Client {
-	c := &Client{server: s, name: name, calls: map[string]uint64{}, until: map[int]time.Time{}, pending: map[*future]bool{}}
+	c := &Client{server: s, name: name, calls: map[string]uint64{}, until: map[int]time.Time{}, arrived: map[string]time.Time{}, pending: map[*future]bool{}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clients[c] = true
@@ -142,7 +142,9 @@ func way(r *rand.Rand, w Weather) time.Duration {
 }
 
 // ready waits while the process is stopped, and for ever once it is dead; then it draws the
-// call's fate and says when it arrives: what a process sends arrives in order.
+// call's fate and says when it arrives. Calls of one kind, such as writes to one subject,
+// arrive in the order in which they were made; between kinds there is none, or it would hang
+// on which goroutine came first within the same instant.
 func (c *Client) ready(key string) (f fate, arrive time.Duration, connection int, err error) {
 	s := c.server
 	for {
@@ -168,10 +170,10 @@ func (c *Client) ready(key string) (f fate, arrive time.Duration, connection int
 		}
 		f = c.draw(key)
 		at := now.Add(f.out)
-		if !at.After(c.lastArrive) {
-			at = c.lastArrive.Add(time.Microsecond)
+		if last := c.arrived[key]; !at.After(last) {
+			at = last.Add(time.Microsecond)
 		}
-		c.lastArrive = at
+		c.arrived[key] = at
 		connection = c.connection
 		s.mu.Unlock()
 		return f, at.Sub(now), connection, nil
