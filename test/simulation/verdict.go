@@ -26,11 +26,16 @@ func (o *oracle) ended(server *broker.Server, stream string) bool {
 // was never killed.
 func (o *oracle) verdict(server *broker.Server, stream string, room *room, alive func(process string) bool) {
 	stored := map[uint32]bool{}
+	newest := uint64(0)
 	frames, gap := map[place][]uint32{}, map[place]bool{}
 	for _, data := range server.Stored(bus.StreamAudio, bus.Audio(stream)) {
 		f := &rtapv1.Frame{}
 		if err := proto.Unmarshal(data, f); err != nil {
 			panic(err)
+		}
+		newest = max(newest, f.GetEpoch())
+		if f.GetEpoch() < newest {
+			continue // of a killed process, and later than its successor's: nobody waits for that
 		}
 		at := place{f.GetEpoch(), f.GetFrame()}
 		frames[at] = spokenInBytes(f.GetPcm())
