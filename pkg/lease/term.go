@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/rtap/rtap/pkg/failpoint"
 )
 
 // retryEvery is the pause after a renewal that failed.
@@ -23,6 +25,7 @@ func (k *Keeper) term(ctx context.Context, t Token, do func(context.Context, Tok
 	wg.Go(func() { last = k.renew(renewing, last, cancel) })
 	// The clock alone ends a term, whatever a request is waiting for.
 	wg.Go(func() { k.expire(renewing, cancel) })
+	failpoint.At("lease/taken")
 	err := do(during, t)
 	stop()
 	wg.Wait()
@@ -32,6 +35,7 @@ func (k *Keeper) term(ctx context.Context, t Token, do func(context.Context, Tok
 		k.notify(Change{Key: k.claim.Key, What: Lost, Token: t, Reason: why.Error()})
 		return why
 	}
+	failpoint.At("lease/releasing")
 	k.release(ctx, last)
 	k.log.Info("lease released", "token", t.String())
 	k.notify(Change{Key: k.claim.Key, What: Released, Token: t})

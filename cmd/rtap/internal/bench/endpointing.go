@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
-	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/material"
 	"github.com/rtap/rtap/pkg/service"
 )
 

@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/material"
 	"github.com/rtap/rtap/pkg/service"
 )
 

@@ -11,11 +11,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
 	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/material"
 )
 
 const (

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/material"
 	"github.com/rtap/rtap/pkg/wav"
 )
 

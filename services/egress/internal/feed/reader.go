@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/failpoint"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/pkg/wire"
@@ -174,7 +175,9 @@ func (h *Hub) follow(ctx context.Context, from uint64) (uint64, error) {
 			h.last[msg.Stream] = msg.Entry.Released()
 		}
 		h.mu.Unlock()
+		failpoint.At("egress/read")
 		h.send(msg)
+		failpoint.At("egress/sent")
 		h.observe(msg)
 		return nil
 	})

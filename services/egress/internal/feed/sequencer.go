@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/failpoint"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -140,6 +141,7 @@ func (s *Sequencer) order(ctx context.Context, stream string) (*order, error) {
 func (s *Sequencer) release(ctx context.Context, o *order, r *rtapv1.Result) error {
 	entry := s.entry(o, r)
 	if entry != nil {
+		failpoint.At("egress/releasing")
 		at, err := s.rt.Bus.StoreFinal(ctx, *entry, o.last)
 		if errors.Is(err, bus.ErrConflict) {
 			return s.reread(ctx, o, r)
@@ -147,6 +149,7 @@ func (s *Sequencer) release(ctx context.Context, o *order, r *rtapv1.Result) err
 		if err != nil {
 			return err
 		}
+		failpoint.At("egress/stored")
 		o.last, o.seq = at, entry.Seq()
 		s.rt.Metrics.FramesProcessed.WithLabelValues("egress").Inc()
 	}
@@ -183,6 +186,7 @@ func (s *Sequencer) forget(ctx context.Context, o *order) {
 			continue
 		}
 		s.remove(ctx, results, r)
+		failpoint.At("egress/forgetting")
 		delete(o.results, ordinal)
 	}
 }

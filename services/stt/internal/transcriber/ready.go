@@ -5,6 +5,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/failpoint"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"google.golang.org/protobuf/proto"
 )
@@ -17,6 +18,7 @@ func (w *Worker) ready(ctx context.Context, msg jetstream.Msg) {
 		w.unreadable(ctx, msg, err)
 		return
 	}
+	failpoint.At("stt/ready-taken")
 	queued, _ := clock.Since(job.GetClosedAt())
 	r := w.recognised(job, job.GetDraft(), job.GetDraftSttMs(), queued)
 	r.Speculative = true

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/failpoint"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"google.golang.org/protobuf/proto"
@@ -132,6 +133,7 @@ func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
 		return
 	}
 	log := w.rt.Log.With("stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId())
+	failpoint.At("stt/taken")
 	settled, err := w.rt.Bus.HasResult(ctx, job.GetStreamId(), job.GetOrdinal())
 	if err != nil {
 		log.Warn("looking for a result failed", "error", err)
@@ -222,6 +224,7 @@ func result(job *rtapv1.FinalJob) *rtapv1.Result {
 
 // settle stores a result and then acknowledges the job, never the other way round.
 func (w *Worker) settle(ctx context.Context, msg jetstream.Msg, r *rtapv1.Result) {
+	failpoint.At("stt/decoded")
 	err := w.rt.Bus.StoreResult(ctx, r)
 	if err != nil && !errors.Is(err, bus.ErrExists) {
 		w.rt.Log.Warn("storing a result failed; the job will come again", "segment_id", r.GetSegmentId(), "error", err)
@@ -229,10 +232,12 @@ func (w *Worker) settle(ctx context.Context, msg jetstream.Msg, r *rtapv1.Result
 		_ = msg.NakWithDelay(500 * time.Millisecond)
 		return
 	}
+	failpoint.At("stt/stored")
 	if err == nil {
 		w.known.stored(r)
 	}
 	w.ack(ctx, msg)
+	failpoint.At("stt/acknowledged")
 }
 
 func (w *Worker) ack(ctx context.Context, msg jetstream.Msg) {

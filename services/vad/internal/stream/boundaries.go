@@ -6,6 +6,7 @@ import (
 
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/failpoint"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/vad/internal/segmenter"
 )
@@ -28,9 +29,11 @@ func (s *Stream) segment(ctx context.Context, d segmenter.Decision) error {
 	if d.Reason == "end_of_stream" || d.Reason == "gap" || d.Reason == "epoch" {
 		b.SpeechFinal = true
 	}
+	failpoint.At("vad/closed")
 	if err := s.store(ctx, b); err != nil {
 		return err
 	}
+	failpoint.At("vad/recorded")
 	said := s.said(b.GetSpan())
 	s.history.segment(b.GetOrdinal(), d.Start, d.End)
 	return s.publish(ctx, b, d.PCM, said, s.settled(ctx, b.GetSpan(), said))
@@ -53,6 +56,7 @@ func (s *Stream) publish(ctx context.Context, b *rtapv1.Boundary, pcm []int16, s
 	if !bus.Retry(ctx, s.log, "publishing a job", func() error { return s.bus.PublishJob(ctx, job) }) {
 		return ctx.Err()
 	}
+	failpoint.At("vad/job-published")
 	s.log.Debug("segment closed", "segment_id", b.GetSegmentId(), "reason", b.GetReason(), "samples", len(pcm))
 	return nil
 }
@@ -72,6 +76,7 @@ func (s *Stream) marker(ctx context.Context, kind rtapv1.Boundary_Kind, d segmen
 	if err := s.store(ctx, b); err != nil {
 		return err
 	}
+	failpoint.At("vad/marker-recorded")
 	return s.storeMarker(ctx, b)
 }
 
@@ -135,6 +140,7 @@ func (s *Stream) settle(ctx context.Context) error {
 		s.metrics.Errors.WithLabelValues("vad", "audio_expired").Inc()
 		return s.result(ctx, b, rtapv1.Result_KIND_DEAD, "audio expired before the segment was transcribed")
 	}
+	failpoint.At("vad/settling")
 	s.log.Info("publishing a recorded segment again", "segment_id", b.GetSegmentId())
 	return s.publish(ctx, b, samples(pcm), nil, nil)
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
+	"github.com/rtap/rtap/pkg/material"
 	"github.com/rtap/rtap/pkg/wer"
 )
 

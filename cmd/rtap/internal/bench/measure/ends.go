@@ -1,6 +1,6 @@
 package measure
 
-import "github.com/rtap/rtap/cmd/rtap/internal/bench/material"
+import "github.com/rtap/rtap/pkg/material"
 
 const (
 	// tailSlack: a final whose segment ends this much before the labelled end of speech does

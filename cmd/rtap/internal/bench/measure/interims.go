@@ -1,7 +1,7 @@
 package measure
 
 import (
-	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
+	"github.com/rtap/rtap/pkg/material"
 	"github.com/rtap/rtap/pkg/wer"
 )
 

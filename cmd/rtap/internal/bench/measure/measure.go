@@ -5,8 +5,8 @@ package measure
 import (
 	"slices"
 
-	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
+	"github.com/rtap/rtap/pkg/material"
 )
 
 const (

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
+	"github.com/rtap/rtap/pkg/material"
 )
 
 const (

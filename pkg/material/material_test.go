@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rtap/rtap/cmd/rtap/internal/bench/material"
+	"github.com/rtap/rtap/pkg/material"
 	"github.com/rtap/rtap/pkg/wav"
 )
 
