@@ -17,16 +17,17 @@ const recordedPoll = 100 * time.Millisecond
 func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span) ([]byte, error) {
 	deadline := time.Now().Add(time.Duration(s.cfg.Audio.RingBufferSizeMS) * time.Millisecond)
 	for {
+		// In this order: what is missing may arrive between the two.
+		last, err := s.bus.LastFrame(ctx, s.id)
+		if err != nil {
+			return nil, err
+		}
 		pcm, whole, err := s.bus.AudioSpan(ctx, s.id, span)
 		if err != nil {
 			return nil, err
 		}
 		if whole {
 			return pcm, nil
-		}
-		last, err := s.bus.LastFrame(ctx, s.id)
-		if err != nil {
-			return nil, err
 		}
 		if passed(last, span) || time.Now().After(deadline) {
 			return nil, nil
