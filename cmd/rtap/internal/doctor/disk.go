@@ -34,7 +34,7 @@ const (
 )
 
 func (s *Site) disk(ctx context.Context) []Finding {
-	if _, err := os.Stat(s.DataDir); errors.Is(err, fs.ErrNotExist) && !local(s.Config.NATS.URL) {
+	if !local(s.Config.NATS.URL) {
 		return []Finding{{"disk", Info, "the data is kept by the NATS server, which runs elsewhere; `rtap doctor` there looks at its disk", ""}}
 	}
 	d := Disk{Dir: s.DataDir, LimitMB: s.Config.NATS.Embedded.MaxStorageMB, StreamsMB: s.Config.Streams.ReservedMB()}
