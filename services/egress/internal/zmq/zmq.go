@@ -21,6 +21,10 @@ type Publisher struct {
 	closed  atomic.Bool
 }
 
+// monitors counts them, since each needs an address of its own in the process: two sockets
+// may both have asked for any free port.
+var monitors atomic.Int64
+
 // A subscriber whose host has vanished is dropped after a minute.
 const (
 	keepaliveIdle     = 30 // seconds
@@ -50,7 +54,7 @@ func Listen(host string, port, highWaterMark int, key string) (*Publisher, error
 			return nil, fmt.Errorf("setting %s: %w", what, err)
 		}
 	}
-	monitor, err := watch(s, "inproc://rtap-monitor-"+strconv.Itoa(port))
+	monitor, err := watch(s, fmt.Sprintf("inproc://rtap-monitor-%d", monitors.Add(1)))
 	if err != nil {
 		return nil, err
 	}
