@@ -9,6 +9,7 @@ BUF := GOWORK=off go tool -modfile=../tools/buf/go.mod buf
 TESTFLAGS ?=
 BENCHFLAGS ?=
 RIVALFLAGS ?=
+CHAOSFLAGS ?=
 # Where cgo finds libwhisper and its headers; the binding names the libraries itself.
 export C_INCLUDE_PATH := $(CURDIR)/third_party/include$(if $(C_INCLUDE_PATH),:$(C_INCLUDE_PATH))
 export LIBRARY_PATH := $(CURDIR)/third_party/lib$(if $(LIBRARY_PATH),:$(LIBRARY_PATH))
@@ -51,6 +52,14 @@ e2e: test-data ## only the end-to-end tests, with the real binaries
 simulate: ## SCHEDULES=2000 schedules of deaths, pauses and losses on a fake clock; SEED=n repeats one with its log
 	@set -o pipefail; go test -count=1 -timeout 60m -v -run '^TestSchedules$$' ./test/simulation $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),2000)) | grep -v '^ *\(=== RUN\|--- PASS\)'
 
+chaos: build chaos-programs ## kills, stops, cuts and named moments against the real pipeline, half an hour; SEED=n repeats a schedule
+	RTAP_TEST_AUDIO=$${RTAP_TEST_AUDIO:-$$([ -d ../shared/audio ] && echo ../shared/audio)} bin/chaos/chaos -json bin/chaos/report.json $(CHAOSFLAGS)
+
+chaos-programs: # the five programs with failpoints, and the suite
+	@mkdir -p bin/chaos
+	@go build -tags failpoint -ldflags '$(LDFLAGS)' -o bin/chaos/ ./cmd/rtap ./test/chaos
+	@for s in capture vad stt egress; do go build -tags failpoint -ldflags '$(LDFLAGS)' -o bin/chaos/rtap-$$s ./services/$$s || exit 1; done
+
 bench: build ## one stream and sixteen in real time, beside the goals: about half an hour; pages in bench-report/
 	@mkdir -p bench-report
 	@set -o pipefail; for n in 1 16; do \
@@ -83,4 +92,4 @@ generate: ## Go code from proto/
 check: test-data ## what CI runs: format, vet, lint, drift, builds alone, race tests
 	@scripts/check.sh $(MODULES)
 
-.PHONY: help deps build run test-data test test-native e2e simulate bench bench-rivals fmt lint generate check image e2e-compose test-clients
+.PHONY: help deps build run chaos chaos-programs test-data test test-native e2e simulate bench bench-rivals fmt lint generate check image e2e-compose test-clients

@@ -53,3 +53,10 @@ export RTAP_REQUIRE_NATIVE=${RTAP_REQUIRE_NATIVE:-0}
 go test -race -shuffle=on -p 2 -timeout 30m "${light[@]}" || failed=1
 if [ ${#heavy[@]} -gt 0 ]; then go test -race -shuffle=on -p 1 -timeout 40m "${heavy[@]}" || failed=1; fi
 [ -z "${failed:-}" ]
+
+say "chaos: a short selection of faults against the real pipeline"
+if [ -d third_party/models/moonshine-tiny-en ] || [ "${RTAP_REQUIRE_NATIVE:-0}" = 1 ]; then
+  go test -tags failpoint ./pkg/failpoint
+  make -s chaos-programs
+  bin/chaos/chaos -short
+fi

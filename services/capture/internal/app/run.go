@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/failpoint"
 	"github.com/rtap/rtap/pkg/lease"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/service"
@@ -70,6 +71,7 @@ func patient(ctx context.Context, rt *service.Runtime, in input, found *found) e
 		if at, err = position(ctx, rt, in, found); err != nil {
 			return err
 		}
+		failpoint.At("capture/positioned")
 		if !at.done {
 			break
 		}

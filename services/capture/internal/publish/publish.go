@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/failpoint"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -93,6 +94,7 @@ func (p *Publisher) publish(f *rtapv1.Frame) error {
 		return fmt.Errorf("publishing a frame: %w", err)
 	}
 	p.pending = append(p.pending, pending{f.GetFrame(), ack})
+	failpoint.At("capture/published")
 	return nil
 }
 
@@ -102,6 +104,7 @@ func (p *Publisher) settle(ctx context.Context) error {
 	select {
 	case <-oldest.ack.Ok():
 		p.pending, p.acked = p.pending[1:], oldest.frame+1
+		failpoint.At("capture/acknowledged")
 		return nil
 	case err := <-oldest.ack.Err():
 		p.log.Warn("a frame was not stored", "stream_id", p.stream, "frame", oldest.frame, "error", err)
@@ -154,6 +157,7 @@ func (p *Publisher) resend(ctx context.Context, all bool) error {
 			if err := p.publish(f); err != nil {
 				return err
 			}
+			failpoint.At("capture/resending")
 		}
 		for _, w := range p.pending {
 			select {

@@ -1,0 +1,177 @@
+// Command chaos plays known speech through the real pipeline while its processes are
+// killed, stopped, cut off from the server and killed at named places, and judges by the
+// audio whether anything was lost, doubled, out of order or cut. `make chaos` runs it.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rtap/rtap/pkg/material"
+	"github.com/rtap/rtap/test/chaos/rig"
+)
+
+type options struct {
+	bin, audio, json string
+	seed             uint64
+	short, plan      bool
+	keep             bool
+	only             string
+	most             time.Duration
+	streams          int
+}
+
+func main() {
+	o := options{seed: uint64(time.Now().Unix())}
+	if s, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
+		o.seed = s
+	}
+	flag.StringVar(&o.bin, "bin", "bin/chaos", "`folder` of the programs, built with -tags failpoint")
+	flag.StringVar(&o.audio, "audio", os.Getenv("RTAP_TEST_AUDIO"), "`folder` of recordings with texts (default third_party/audio)")
+	flag.StringVar(&o.json, "json", "", "`file` for the outcome")
+	flag.Uint64Var(&o.seed, "seed", o.seed, "schedule; also SEED in the environment")
+	flag.BoolVar(&o.short, "short", false, "a selection of a few minutes")
+	flag.BoolVar(&o.plan, "plan", false, "print the schedule and do nothing")
+	flag.BoolVar(&o.keep, "keep", false, "leave the folder with the log of all processes")
+	flag.StringVar(&o.only, "only", "", "only rounds whose name holds this `text`, and those without faults")
+	flag.DurationVar(&o.most, "most", 40*time.Minute, "begin no further round after so long")
+	flag.IntVar(&o.streams, "streams", 3, "streams at once")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	bad, err := run(ctx, o, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(2)
+	}
+	if bad {
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
+	rounds := makePlan(o.seed, o.short)
+	if o.only != "" {
+		var some []round
+		for _, r := range rounds {
+			if r.kind == kindNone || strings.Contains(r.name, o.only) {
+				some = append(some, r)
+			}
+		}
+		rounds = some
+	}
+	if o.plan {
+		printPlan(out, o.seed, rounds)
+		return false, nil
+	}
+	fmt.Fprintf(out, "SEED=%d\n", o.seed)
+	p, err := rig.New(o.bin, false)
+	if err != nil {
+		return false, err
+	}
+	defer func() { p.Close(o.keep || bad || err != nil) }()
+	fmt.Fprintf(out, "log of all processes: %s\n", p.Log())
+	short, long, err := recordings(o, p.Dir)
+	if err != nil {
+		return false, err
+	}
+	if err := p.Start(ctx); err != nil {
+		return false, err
+	}
+	began := time.Now()
+	report := report{Seed: o.seed, Began: began.UTC()}
+	for n, r := range rounds {
+		if time.Since(began) > o.most || ctx.Err() != nil {
+			report.Left = append(report.Left, r.name)
+			continue
+		}
+		s := short
+		if r.long {
+			s = long
+		}
+		got, err := one(ctx, o, p, n, r, s)
+		if err != nil {
+			return true, fmt.Errorf("%s: %w", r.name, err)
+		}
+		report.Rounds = append(report.Rounds, got)
+		bad = bad || got.Bad()
+		printRound(out, got, n == 0)
+	}
+	report.Seconds = time.Since(began).Seconds()
+	report.sum(out)
+	if o.json != "" {
+		raw, err := json.MarshalIndent(report, "", "  ")
+		if err == nil {
+			err = os.WriteFile(o.json, raw, 0o600)
+		}
+		if err != nil {
+			return bad, fmt.Errorf("writing the outcome: %w", err)
+		}
+	}
+	return bad, nil
+}
+
+// one plays a round: on the pipeline that stands, or on one of `rtap up`.
+func one(ctx context.Context, o options, p *rig.Rig, n int, r round, s *set) (*outcome, error) {
+	if !r.up {
+		return play(ctx, p, n, r, s)
+	}
+	up, err := rig.New(o.bin, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := up.Start(ctx); err != nil {
+		return nil, err
+	}
+	got, err := play(ctx, up, n, r, s)
+	up.Close(err != nil || got.Bad() || o.keep)
+	if err == nil && got.Bad() {
+		got.Notes = append(got.Notes, "log of its processes: "+up.Log())
+	}
+	return got, err
+}
+
+// recordings makes the two sets, and writes them as files.
+func recordings(o options, dir string) (short, long *set, err error) {
+	folder := o.audio
+	if folder == "" {
+		folder = filepath.Join("third_party", "audio")
+	}
+	spoken, err := material.Read(folder)
+	if err != nil {
+		return nil, nil, err
+	}
+	var labelled []material.Clip
+	if _, err := os.Stat(filepath.Join(folder, "vad")); err == nil {
+		if labelled, err = material.ReadLabelled(filepath.Join(folder, "vad")); err != nil {
+			return nil, nil, err
+		}
+	}
+	build := func(name string, length time.Duration) (*set, error) {
+		s := &set{recordings: material.Make(spoken, labelled, material.Options{
+			Streams: o.streams, Seed: o.seed, Lead: time.Second, Stagger: time.Second, Duration: length,
+		})}
+		for i := range s.recordings {
+			path := filepath.Join(dir, fmt.Sprintf("%s-%d.wav", name, i+1))
+			if err := s.recordings[i].Render(path); err != nil {
+				return nil, err
+			}
+			s.files = append(s.files, path)
+		}
+		return s, nil
+	}
+	if short, err = build("short", 20*time.Second); err != nil {
+		return nil, nil, err
+	}
+	long, err = build("long", 45*time.Second)
+	return short, long, err
+}

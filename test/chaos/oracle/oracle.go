@@ -1,0 +1,200 @@
+// Package oracle judges what became of audio whose speech is known: not how many finals
+// came, but whether every stretch of speech is in one, none in two, and no word is missing
+// that was heard when nothing went wrong.
+package oracle
+
+import (
+	"fmt"
+
+	"github.com/rtap/rtap/pkg/material"
+	"github.com/rtap/rtap/pkg/wer"
+	"github.com/rtap/rtap/pkg/wire"
+)
+
+const (
+	rateHz = 16000
+	// frame is the least that two finals must share to have heard the same.
+	frame = 512
+	// covered is how much of a stretch of speech must be in finals.
+	covered = 0.9
+	// missing is how many words in a row must not be lacking.
+	missing = 3
+)
+
+// Verdict is what is wrong with a stream; all but Expected, Finals, Split and Unheard must be 0.
+type Verdict struct {
+	// Expected stretches of speech, and the finals that came.
+	Expected, Finals int
+	// Lost stretches of speech are in no final, or less than nine tenths of them are.
+	Lost int
+	// Doubled is speech in two finals, ordinals that ended twice, or finals given twice.
+	Doubled int
+	// Disorder is holes in seq, ordinals that go back, and clients that saw something else.
+	Disorder int
+	// Cut is runs of three or more words that the run without faults has and this one has not.
+	Cut int
+	// Split stretches of speech were in one final without faults, and are in two here: a
+	// source that was silent for longer than the ring closes the open segment.
+	Split int
+	// Unheard stretches of labelled noise and speech are in no final without faults, either;
+	// they are not expected.
+	Unheard int
+	Notes   []string
+}
+
+func (v *Verdict) note(format string, args ...any) {
+	v.Notes = append(v.Notes, fmt.Sprintf(format, args...))
+}
+
+// Add sums verdicts up.
+func (v *Verdict) Add(o Verdict) {
+	v.Expected += o.Expected
+	v.Finals += o.Finals
+	v.Lost += o.Lost
+	v.Doubled += o.Doubled
+	v.Disorder += o.Disorder
+	v.Cut += o.Cut
+	v.Split += o.Split
+	v.Unheard += o.Unheard
+	v.Notes = append(v.Notes, o.Notes...)
+}
+
+// Bad says whether something was lost, doubled, out of order or cut.
+func (v *Verdict) Bad() bool { return v.Lost+v.Doubled+v.Disorder+v.Cut > 0 }
+
+// word is one that was recognised, and where.
+type word struct {
+	text string
+	at   float64 // seconds
+}
+
+// Reference is what a recording gave without faults.
+type Reference struct {
+	words []word
+	whole []bool // stretches of speech that were in one final
+	any   []bool // … in finals at all
+}
+
+// NewReference makes one of a stream's log.
+func NewReference(rec *material.Recording, entries []wire.Entry) *Reference {
+	ref := &Reference{words: words(entries)}
+	for _, s := range speech(rec) {
+		one, all := coverage(s, spans(entries))
+		ref.whole, ref.any = append(ref.whole, one >= covered), append(ref.any, all >= covered)
+	}
+	return ref
+}
+
+// Judge compares a stream's log with what its recording holds and with the run without
+// faults; ref may be nil for that run itself.
+func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry) Verdict {
+	v := Verdict{}
+	v.order(entries)
+	heard := spans(entries)
+	v.Finals = len(heard)
+	for i := range heard {
+		for j := range i {
+			if shared := min(heard[i].End, heard[j].End) - max(heard[i].Start, heard[j].Start); shared >= frame && anySpeech(rec, heard[i], heard[j]) {
+				v.Doubled++
+				v.note("%.2f s are in two finals, %v and %v", float64(shared)/rateHz, seconds(heard[j]), seconds(heard[i]))
+			}
+		}
+	}
+	for i, s := range speech(rec) {
+		one, all := coverage(s, heard)
+		if ref == nil && all < covered || ref != nil && !ref.any[i] {
+			v.Unheard++ // not the pipeline's loss: nothing is heard there without faults
+			continue
+		}
+		v.Expected++
+		switch {
+		case all < covered:
+			v.Lost++
+			v.note("speech %v: only %.0f %% are in finals", seconds(s), 100*all)
+		case one < covered && ref != nil && ref.whole[i]:
+			v.Split++
+		}
+	}
+	if ref != nil {
+		v.words(ref.words, words(entries))
+	}
+	return v
+}
+
+// order checks seq, ordinals and the log's end.
+func (v *Verdict) order(entries []wire.Entry) {
+	seq, ordinal := uint32(0), uint64(0)
+	seen := map[uint64]bool{}
+	ended := false
+	for _, e := range entries {
+		if e.Results != nil {
+			if e.Seq() != seq+1 {
+				v.Disorder++
+				v.note("final %d follows %d", e.Seq(), seq)
+			}
+			seq = e.Seq()
+			if e.Results.GetRtap().GetGapMs() > 0 {
+				v.Lost++
+				v.note("a gap of %d ms before final %d", e.Results.GetRtap().GetGapMs(), seq)
+			}
+		}
+		if e.Late() {
+			continue
+		}
+		if seen[e.Ordinal()] {
+			v.Doubled++
+			v.note("ordinal %d ended twice", e.Ordinal())
+		} else if e.Ordinal() < ordinal {
+			v.Disorder++
+			v.note("ordinal %d follows %d", e.Ordinal(), ordinal)
+		}
+		seen[e.Ordinal()], ordinal = true, max(ordinal, e.Ordinal())
+		ended = ended || e.StreamEnd != nil
+	}
+	if !ended {
+		v.Lost++
+		v.note("the stream's end never came")
+	}
+}
+
+// words looks for runs of words that are not there any more.
+func (v *Verdict) words(want, got []word) {
+	pairs := wer.Align(texts(want), texts(got))
+	from, run := -1, 0
+	flush := func() {
+		if run >= missing {
+			v.Cut++
+			v.note("missing from %.1f s on: %v", want[from].at, texts(want[from:from+run]))
+		}
+		run = 0
+	}
+	for _, p := range pairs {
+		switch {
+		case p.Ref >= 0 && p.Hyp < 0:
+			if run == 0 {
+				from = p.Ref
+			}
+			run++
+		case p.Ref >= 0:
+			flush()
+		}
+	}
+	flush()
+}
+
+// Agree compares what a client was given with the log.
+func (v *Verdict) Agree(client string, log, got []wire.Entry, doubled, holes int) {
+	v.Doubled += doubled
+	v.Disorder += holes
+	if doubled+holes > 0 {
+		v.note("%s: %d finals came twice, %d behind a hole", client, doubled, holes)
+	}
+	a, b := finals(log), finals(got)
+	for i := range max(len(a), len(b)) {
+		if i >= len(a) || i >= len(b) || a[i] != b[i] {
+			v.Disorder++
+			v.note("%s: saw %d finals of %d, the first difference is at %d", client, len(b), len(a), i+1)
+			return
+		}
+	}
+}

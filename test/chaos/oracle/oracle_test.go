@@ -1,0 +1,76 @@
+package oracle_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rtap/rtap/pkg/material"
+	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/test/chaos/oracle"
+)
+
+// final of so many seconds.
+func final(seq, ordinal uint32, start, end float64, text string) wire.Entry {
+	return wire.Entry{Results: &rtapv1.Results{
+		Start: start, Duration: end - start, IsFinal: true,
+		Channel: &rtapv1.Channel{Alternatives: []*rtapv1.Alternative{{Transcript: text}}},
+		Rtap:    &rtapv1.ResultsRtap{Seq: seq, Ordinal: ordinal},
+	}}
+}
+
+func end(seq, ordinal uint32) wire.Entry {
+	return wire.Entry{StreamEnd: &rtapv1.StreamEnd{Rtap: &rtapv1.MarkerRtap{AfterSeq: seq, Ordinal: ordinal}}}
+}
+
+func TestJudge(t *testing.T) {
+	rec := &material.Recording{Parts: []material.Part{{Speech: []material.Interval{{Start: 16000, End: 48000}, {Start: 80000, End: 112000}}}}}
+	const one, two = "ask not what your country", "can do for you"
+	good := []wire.Entry{final(1, 1, 0.9, 3.1, one), final(2, 2, 4.8, 7.1, two), end(2, 3)}
+	ref := oracle.NewReference(rec, good)
+	gap := final(2, 2, 4.8, 7.1, two)
+	gap.Results.Rtap.GapMs = 64
+	for name, tt := range map[string]struct {
+		log                                 []wire.Entry
+		lost, doubled, disorder, cut, split int
+	}{
+		"the same":          {log: good},
+		"no end":            {log: good[:2], lost: 1},
+		"a final lost":      {log: []wire.Entry{good[0], end(1, 3)}, lost: 1, cut: 1},
+		"a final shortened": {log: []wire.Entry{good[0], final(2, 2, 5.3, 7.1, "for you"), end(2, 3)}, lost: 1},
+		"words cut":         {log: []wire.Entry{good[0], final(2, 2, 4.8, 7.1, "you"), end(2, 3)}, cut: 1},
+		"a word misheard":   {log: []wire.Entry{good[0], final(2, 2, 4.8, 7.1, "can do four you"), end(2, 3)}},
+		"a gap":             {log: []wire.Entry{good[0], gap, end(2, 3)}, lost: 1},
+		"split":             {log: []wire.Entry{good[0], final(2, 2, 4.8, 6, "can do"), final(3, 3, 6, 7.1, "for you"), end(3, 4)}, split: 1},
+		"heard twice":       {log: []wire.Entry{good[0], good[1], final(3, 3, 5, 7.1, two), end(3, 4)}, doubled: 1},
+		"an ordinal twice":  {log: []wire.Entry{good[0], good[1], final(3, 2, 8, 9, ""), end(3, 4)}, doubled: 1},
+		"a hole in seq":     {log: []wire.Entry{good[0], final(3, 2, 4.8, 7.1, two), end(3, 3)}, disorder: 1},
+		"an ordinal back":   {log: []wire.Entry{final(1, 2, 0.9, 3.1, one), final(2, 1, 4.8, 7.1, two), end(2, 3)}, disorder: 1},
+	} {
+		v := oracle.Judge(rec, ref, tt.log)
+		if v.Lost != tt.lost || v.Doubled != tt.doubled || v.Disorder != tt.disorder || v.Cut != tt.cut || v.Split != tt.split {
+			t.Errorf("%s: lost %d, doubled %d, out of order %d, cut %d, split %d: %s", name, v.Lost, v.Doubled, v.Disorder, v.Cut, v.Split, strings.Join(v.Notes, "; "))
+		}
+	}
+	v := oracle.Judge(rec, ref, good)
+	if v.Expected != 2 || v.Finals != 2 || v.Bad() {
+		t.Errorf("%+v", v)
+	}
+	v.Agree("all of it", good, good, 0, 0)
+	if v.Bad() {
+		t.Errorf("%+v", v)
+	}
+	v.Agree("less", good, good[:1], 0, 0)
+	v.Agree("twice", good, good, 1, 0)
+	if v.Disorder != 1 || v.Doubled != 1 {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestUnheardIsNotExpected(t *testing.T) {
+	rec := &material.Recording{Parts: []material.Part{{Speech: []material.Interval{{Start: 0, End: 1600}, {Start: 16000, End: 48000}}}}}
+	log := []wire.Entry{final(1, 1, 1, 3, "yes"), end(1, 2)}
+	if v := oracle.Judge(rec, nil, log); v.Expected != 1 || v.Unheard != 1 || v.Bad() {
+		t.Errorf("%+v", v)
+	}
+}

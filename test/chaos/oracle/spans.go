@@ -1,0 +1,96 @@
+package oracle
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/rtap/rtap/pkg/material"
+	"github.com/rtap/rtap/pkg/wer"
+	"github.com/rtap/rtap/pkg/wire"
+)
+
+// spans of the finals, in samples of the recording. A file that begins anew counts from 0
+// again: what it says twice then shows as doubled.
+func spans(entries []wire.Entry) (out []material.Interval) {
+	for _, e := range entries {
+		if r := e.Results; r != nil {
+			start := int(math.Round(r.GetStart() * rateHz))
+			out = append(out, material.Interval{Start: start, End: start + int(math.Round(r.GetDuration()*rateHz))})
+		}
+	}
+	return out
+}
+
+func speech(rec *material.Recording) (out []material.Interval) {
+	for _, p := range rec.Parts {
+		out = append(out, p.Speech...)
+	}
+	return out
+}
+
+// coverage is which share of a stretch is in the one final that holds most of it, and in all.
+func coverage(s material.Interval, heard []material.Interval) (one, all float64) {
+	inside := make([]bool, s.End-s.Start)
+	for _, h := range heard {
+		from, to := max(s.Start, h.Start), min(s.End, h.End)
+		one = max(one, float64(to-from)/float64(len(inside)))
+		for i := from; i < to; i++ {
+			inside[i-s.Start] = true
+		}
+	}
+	n := 0
+	for _, x := range inside {
+		if x {
+			n++
+		}
+	}
+	return one, float64(n) / float64(len(inside))
+}
+
+// anySpeech says whether what two finals share holds speech.
+func anySpeech(rec *material.Recording, a, b material.Interval) bool {
+	from, to := max(a.Start, b.Start), min(a.End, b.End)
+	for _, s := range speech(rec) {
+		if min(to, s.End)-max(from, s.Start) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func words(entries []wire.Entry) (out []word) {
+	for _, e := range entries {
+		if e.Results == nil {
+			continue
+		}
+		alternative := e.Results.GetChannel().GetAlternatives()[0]
+		all := wer.Words(alternative.GetTranscript())
+		for i, w := range all {
+			at := e.Results.GetStart() + e.Results.GetDuration()*float64(i)/float64(len(all))
+			out = append(out, word{w, at})
+		}
+	}
+	return out
+}
+
+func texts(words []word) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = w.text
+	}
+	return out
+}
+
+// finals as text, for comparison.
+func finals(entries []wire.Entry) (out []string) {
+	for _, e := range entries {
+		if r := e.Results; r != nil {
+			out = append(out, fmt.Sprintf("%d %d %.3f %.3f %s", e.Seq(), e.Ordinal(), r.GetStart(), r.GetDuration(), r.GetChannel().GetAlternatives()[0].GetTranscript()))
+		}
+	}
+	return out
+}
+
+func seconds(s material.Interval) string {
+	return fmt.Sprintf("%.2f-%.2f s", float64(s.Start)/rateHz, float64(s.End)/rateHz)
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/rtap/rtap/test/chaos/rig"
+)
+
+// point is a failpoint and the processes that come to it.
+type point struct {
+	name      string
+	processes []string
+	// most is the highest pass at which it is killed; a place that a process comes to once,
+	// as it starts, has 1.
+	most int
+	// with is what must happen meanwhile for anybody to come there: a process to kill.
+	with string
+}
+
+var (
+	captures = []string{rig.Capture1, rig.Capture2}
+	vads     = []string{rig.VAD1, rig.VAD2}
+	stts     = []string{rig.STT1, rig.STT2}
+	gateways = []string{rig.Gateway1, rig.Gateway2}
+)
+
+// points are all failpoints of the code; a test compares them.
+var points = []point{
+	{name: "capture/positioned", processes: captures, most: 2},
+	{name: "capture/published", processes: captures, most: 300},
+	{name: "capture/acknowledged", processes: captures, most: 150},
+	{name: "capture/resending", processes: captures, most: 60, with: rig.NATS},
+	{name: "vad/closed", processes: vads, most: 3},
+	{name: "vad/recorded", processes: vads, most: 3},
+	{name: "vad/job-published", processes: vads, most: 3},
+	{name: "vad/marker-recorded", processes: vads, most: 2},
+	{name: "vad/settling", processes: vads, most: 1, with: "vad"},
+	{name: "stt/taken", processes: stts, most: 2},
+	{name: "stt/decoded", processes: stts, most: 3},
+	{name: "stt/stored", processes: stts, most: 3},
+	{name: "stt/acknowledged", processes: stts, most: 3},
+	{name: "stt/ready-taken", processes: stts, most: 2},
+	{name: "egress/releasing", processes: gateways, most: 3},
+	{name: "egress/stored", processes: gateways, most: 3},
+	{name: "egress/forgetting", processes: gateways, most: 2},
+	{name: "egress/read", processes: gateways, most: 3},
+	{name: "egress/sent", processes: gateways, most: 3},
+	{name: "lease/taken", processes: vads, most: 2},
+	{name: "lease/releasing", processes: vads, most: 1},
+}
+
+// round is one playing of the recordings with faults of one kind.
+type round struct {
+	name   string
+	long   bool // of the two sets of recordings
+	up     bool // `rtap up` in place of processes one by one
+	faults []fault
+	point  *point
+	kind   string
+}
+
+// fault is one thing that happens.
+type fault struct {
+	// after the pipeline has got over the one before it, or has begun.
+	after  time.Duration
+	target string
+	length time.Duration
+	pass   int
+}
+
+// roles that are found out when the fault happens.
+const (
+	active  = "egress active"
+	standby = "egress standby"
+)
+
+// Kinds of rounds.
+const (
+	kindNone     = "none"
+	kindKill     = "kill"
+	kindStop     = "stop"
+	kindPoint    = "failpoint"
+	kindStopAt   = "stop at a failpoint"
+	kindClients  = "clients"
+	kindCut      = "cut"
+	kindDelay    = "delay"
+	kindHalfOpen = "half-open"
+)
+
+// makePlan lays the whole suite out: the same seed gives the same.
+func makePlan(seed uint64, short bool) (rounds []round) {
+	r := rand.New(rand.NewPCG(seed, 6))
+	between := func(from, to time.Duration) time.Duration {
+		return (from + time.Duration(r.Int64N(int64(to-from)))).Round(time.Millisecond)
+	}
+	some := func(n int, targets []string, from, to time.Duration) (out []fault) {
+		for i := range n {
+			out = append(out, fault{between(300*time.Millisecond, 2500*time.Millisecond), targets[i%len(targets)], between(from, to), 0})
+		}
+		return out
+	}
+	add := func(kind, name string, faults []fault) {
+		rounds = append(rounds, round{name: name, long: true, kind: kind, faults: faults, up: name == "kill -9 rtap up"})
+	}
+	kills, stops, cuts, passes := 11, 4, 4, 5
+	targets := []string{"capture", "vad", "stt", active, standby, rig.NATS}
+	if short {
+		kills = 1
+		rounds = append(rounds, round{name: "none, short", kind: kindNone})
+		var mixed []fault
+		for range kills {
+			mixed = append(mixed, some(1, []string{"capture"}, 1, 2)...)
+			mixed = append(mixed, some(1, []string{"vad"}, 1, 2)...)
+			mixed = append(mixed, some(1, []string{"stt"}, 1, 2)...)
+			mixed = append(mixed, some(1, []string{active}, 1, 2)...)
+			mixed = append(mixed, some(1, []string{rig.NATS}, 1, 2)...)
+		}
+		rounds = append(rounds, round{name: "kill -9 of each", kind: kindKill, faults: mixed})
+		for _, n := range []string{"vad/recorded", "stt/stored", "egress/stored"} {
+			rounds = append(rounds, pointRound(n, 2, r))
+		}
+		return rounds
+	}
+	rounds = append(rounds, round{name: "none, short", kind: kindNone}, round{name: "none, long", kind: kindNone, long: true})
+	for _, t := range targets {
+		add(kindKill, "kill -9 "+t, some(kills, []string{t}, 1, 2))
+	}
+	add(kindKill, "kill -9 rtap up", some(6, []string{rig.Up}, 1, 2))
+	for _, t := range targets {
+		add(kindStop, "SIGSTOP 1-10 s "+t, some(stops, []string{t}, time.Second, 10*time.Second))
+	}
+	services := []string{"capture", "vad", "stt", "egress"}
+	add(kindCut, "proxy cut 0.2-3 s", some(2*cuts, services, 200*time.Millisecond, 3*time.Second))
+	add(kindDelay, "proxy delay 50-400 ms", some(cuts, services, 3*time.Second, 6*time.Second))
+	add(kindHalfOpen, "proxy half-open 1-6 s", some(cuts, services, time.Second, 6*time.Second))
+	rounds = append(rounds, round{name: "slow and vanishing clients", long: true, kind: kindClients})
+	for _, p := range points {
+		rounds = append(rounds, pointRound(p.name, passes, r))
+	}
+	for _, name := range []string{"vad/closed", "vad/recorded", "stt/decoded", "egress/releasing", "egress/stored"} {
+		out := pointRound(name, 2, r)
+		out.name, out.kind = "SIGSTOP at "+name, kindStopAt
+		for i := range out.faults {
+			out.faults[i].length = between(2*time.Second, 4*time.Second)
+		}
+		rounds = append(rounds, out)
+	}
+	return rounds
+}
+
+func pointRound(name string, n int, r *rand.Rand) round {
+	for i := range points {
+		if p := &points[i]; p.name == name {
+			out := round{name: "at " + name, kind: kindPoint, point: p}
+			for range n {
+				out.faults = append(out.faults, fault{pass: 1 + r.IntN(p.most), target: p.name, after: time.Duration(500+r.IntN(1500)) * time.Millisecond})
+			}
+			return out
+		}
+	}
+	panic("no failpoint " + name)
+}
+
+// printPlan writes the schedule, to be compared with another run's.
+func printPlan(w io.Writer, seed uint64, rounds []round) {
+	fmt.Fprintf(w, "SEED=%d\n", seed)
+	for _, r := range rounds {
+		fmt.Fprintf(w, "%s\n", r.name)
+		for _, f := range r.faults {
+			fmt.Fprintf(w, "  %v after recovery: %s for %v, pass %d\n", f.after, f.target, f.length, f.pass)
+		}
+	}
+}

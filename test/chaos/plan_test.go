@@ -1,0 +1,68 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rtap/rtap/pkg/testkit"
+)
+
+// TestPoints: the suite comes to every failpoint of the code, and to no other.
+func TestPoints(t *testing.T) {
+	call := regexp.MustCompile(`failpoint\.At\("([^"]+)"\)`)
+	var code, suite []string
+	for _, dir := range []string{"pkg", "services", "cmd"} {
+		err := filepath.WalkDir(filepath.Join(testkit.Root(t), dir), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			raw, err := os.ReadFile(path)
+			for _, m := range call.FindAllStringSubmatch(string(raw), -1) {
+				code = append(code, m[1])
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range points {
+		suite = append(suite, p.name)
+	}
+	slices.Sort(code)
+	slices.Sort(suite)
+	if !slices.Equal(code, suite) {
+		t.Errorf("the code has %v, the suite %v", code, suite)
+	}
+}
+
+// TestPlan: a seed is a schedule.
+func TestPlan(t *testing.T) {
+	schedule := func(seed uint64, short bool) string {
+		var out strings.Builder
+		printPlan(&out, 0, makePlan(seed, short))
+		return out.String()
+	}
+	for _, short := range []bool{true, false} {
+		if schedule(1, short) != schedule(1, short) {
+			t.Error("one seed gave two schedules")
+		}
+		if schedule(1, short) == schedule(2, short) {
+			t.Error("two seeds gave one schedule")
+		}
+	}
+	kills := 0
+	for _, r := range makePlan(1, false) {
+		if r.kind == kindKill || r.kind == kindPoint {
+			kills += len(r.faults)
+		}
+	}
+	if kills < 170 {
+		t.Errorf("%d kills are planned", kills)
+	}
+}

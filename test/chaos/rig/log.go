@@ -1,0 +1,65 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+// Finals reads a stream's transcript log from the server.
+func (r *Rig) Finals(ctx context.Context, stream string) (out []wire.Entry, err error) {
+	err = r.read(ctx, bus.StreamTranscripts, bus.Final(stream), func(m jetstream.Msg) error {
+		e, err := wire.ParseEntry(m.Data())
+		out = append(out, e)
+		return err
+	})
+	return out, err
+}
+
+// Dead counts the segments of a stream that ended without a text and without being empty.
+func (r *Rig) Dead(ctx context.Context, stream string) (n int, err error) {
+	err = r.read(ctx, bus.StreamEvents, bus.Event("egress", "segment_dead"), func(m jetstream.Msg) error {
+		e := &rtapv1.ServiceEvent{}
+		if err := wire.UnmarshalJSON(m.Data(), e); err != nil {
+			return err
+		}
+		if e.GetStreamId() == stream {
+			n++
+		}
+		return nil
+	})
+	return n, err
+}
+
+// read gives all that is stored on a subject.
+func (r *Rig) read(ctx context.Context, stream, subject string, each func(jetstream.Msg) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	c, err := r.Bus.JS().OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", stream, err)
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", stream, err)
+	}
+	for n := info.NumPending; n > 0; n-- {
+		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", stream, err)
+		}
+		if err := each(m); err != nil {
+			return fmt.Errorf("reading %s: %w", stream, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,293 @@
+package rig
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/config"
+)
+
+// Names of the processes.
+const (
+	NATS     = "nats"
+	Capture1 = "capture 1"
+	Capture2 = "capture 2"
+	VAD1     = "vad 1"
+	VAD2     = "vad 2"
+	STT1     = "stt 1"
+	STT2     = "stt 2"
+	Gateway1 = "egress 1"
+	Gateway2 = "egress 2"
+	Up       = "rtap up"
+)
+
+// restartAfter is the pause of a supervisor: that of `rtap up` after a first death.
+const restartAfter = 100 * time.Millisecond
+
+// Rig is a pipeline: a server, two of each service, a proxy between each service and the
+// server; or `rtap up` with a standby.
+type Rig struct {
+	Dir       string
+	URL       string // of the server, without a proxy
+	Gateways  []Gateway
+	Processes map[string]*Process
+	Proxies   map[string]*Proxy
+	Bus       *bus.Bus
+
+	bin   string
+	log   *os.File
+	up    bool
+	ports []int
+	plan  func() string // failpoints of sources that are started
+	fired func(time.Time)
+}
+
+// Gateway is where a gateway listens.
+type Gateway struct{ HTTP, WebSocket, Feed, Events int }
+
+// New makes the folder and chooses ports; bin holds the programs. Start starts.
+func New(bin string, up bool) (*Rig, error) {
+	dir, err := os.MkdirTemp("", "rtap-chaos-*")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder: %w", err)
+	}
+	log, err := os.Create(filepath.Join(dir, "processes.log")) //nolint:gosec // in the folder just made
+	if err != nil {
+		return nil, fmt.Errorf("making the log: %w", err)
+	}
+	ports, err := freePorts(9)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rig{Dir: dir, URL: "nats://127.0.0.1:" + strconv.Itoa(ports[8]), Processes: map[string]*Process{}, Proxies: map[string]*Proxy{}, bin: bin, log: log, up: up, ports: ports}
+	for g := range 2 {
+		p := ports[4*g:]
+		if up && g == 1 { // where --standby puts the second gateway
+			p = []int{ports[0] + 1, ports[1] + 10, ports[2] + 10, ports[3] + 10}
+		}
+		r.Gateways = append(r.Gateways, Gateway{p[0], p[1], p[2], p[3]})
+	}
+	return r, nil
+}
+
+// Log is what all processes wrote.
+func (r *Rig) Log() string { return r.log.Name() }
+
+// Note writes a line of the suite's own among those of the processes.
+func (r *Rig) Note(format string, args ...any) {
+	fmt.Fprintf(r.log, "chaos: %s "+format+"\n", append([]any{time.Now().UTC().Format("15:04:05.000")}, args...)...)
+}
+
+func (r *Rig) add(name, program string, args ...string) *Process {
+	p := &Process{Name: name, path: filepath.Join(r.bin, program), args: args, log: r.log, restart: restartAfter}
+	r.Processes[name] = p
+	return p
+}
+
+// Start starts everything but the sources. Of `rtap up` nothing: its sources are its own.
+func (r *Rig) Start(ctx context.Context) error {
+	if !r.up {
+		r.add(NATS, "rtap", "nats-server", "-port", strconv.Itoa(r.ports[8]), "-dir", filepath.Join(r.Dir, "nats")).start()
+		for _, service := range []string{"capture", "vad", "stt", "egress"} {
+			proxy, err := newProxy(service, "127.0.0.1:"+strconv.Itoa(r.ports[8]))
+			if err != nil {
+				return err
+			}
+			r.Proxies[service] = proxy
+		}
+		for n, name := range []string{Gateway1, Gateway2} {
+			g := r.Gateways[n]
+			r.add(name, "rtap-egress", r.args("egress", set("egress.http_port", g.HTTP), set("egress.websocket.port", g.WebSocket),
+				set("egress.zmq.transcript_port", g.Feed), set("egress.zmq.event_port", g.Events))...).start()
+		}
+		for _, name := range []string{STT1, STT2} {
+			r.add(name, "rtap-stt", r.args("stt", "http.stt=127.0.0.1:0", "resilience.bulkhead.max_concurrent=1")...).start()
+		}
+		for _, name := range []string{VAD1, VAD2} {
+			r.add(name, "rtap-vad", r.args("vad", "http.vad=127.0.0.1:0")...).start()
+		}
+	}
+	cfg := config.Default()
+	cfg.NATS.URL = r.URL
+	var err error
+	if r.Bus, err = bus.Connect(cfg, "chaos", slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	if r.up {
+		return nil
+	}
+	return r.Ready(ctx, map[string]int{"egress": 2, "stt": 2, "vad": 2})
+}
+
+func set(key string, value int) string { return key + "=" + strconv.Itoa(value) }
+
+func (r *Rig) args(service string, settings ...string) []string {
+	return arguments(append(settings, "nats.url=nats://"+r.Proxies[service].Listen()))
+}
+
+func arguments(settings []string) (out []string) {
+	for _, s := range append(settings, common...) {
+		out = append(out, "--set", s)
+	}
+	return out
+}
+
+// common settings: jobs of a dead worker come again while the round is still on.
+var common = []string{"stt.ack_wait=3s", "stt.max_deliveries=20", "log.level=INFO", "log.format=json"}
+
+// Play starts the sources; Stop ends them.
+func (r *Rig) Play(files map[string]string) {
+	var sources []string
+	for stream, path := range files {
+		sources = append(sources, "--source", "file:"+path+"?stream="+stream)
+	}
+	if r.up {
+		args := []string{"up", "--json", "--standby", "--stt", "2", "--data-dir", filepath.Join(r.Dir, "data")}
+		g := r.Gateways[0]
+		args = append(args, arguments([]string{set("egress.http_port", g.HTTP), set("egress.websocket.port", g.WebSocket),
+			set("egress.zmq.transcript_port", g.Feed), set("egress.zmq.event_port", g.Events), set("nats.embedded.port", r.ports[8])})...)
+		r.add(Up, "rtap", append(args, sources...)...).start()
+		return
+	}
+	for _, name := range []string{Capture1, Capture2} {
+		p := r.add(name, "rtap-capture", append(r.args("capture", "http.capture=127.0.0.1:0"), sources...)...)
+		p.mayEnd, p.plan, p.fired = true, r.plan, r.fired
+		p.start()
+	}
+}
+
+// Armed gives the sources of the next Play failpoints; see [Process.Arm].
+func (r *Rig) Armed(plan func() string, fired func(time.Time)) { r.plan, r.fired = plan, fired }
+
+// StopSources ends what Play started.
+func (r *Rig) StopSources() {
+	for _, name := range []string{Capture1, Capture2, Up} {
+		if p := r.Processes[name]; p != nil {
+			p.Close()
+			delete(r.Processes, name)
+		}
+	}
+}
+
+// Ready waits until so many processes of each service say that they are.
+func (r *Rig) Ready(ctx context.Context, want map[string]int) error {
+	var seen map[string]int
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
+		seen = map[string]int{}
+		if r.Bus.Conn().IsConnected() {
+			all, err := r.Bus.Statuses(ctx, 200*time.Millisecond)
+			if err == nil {
+				for _, s := range all {
+					if s.GetReady() {
+						seen[s.GetService()]++
+					}
+				}
+			}
+		}
+		enough := true
+		for service, n := range want {
+			enough = enough && seen[service] >= n
+		}
+		if enough {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("the pipeline is not ready: %v of %v; see %s", seen, want, r.Log())
+}
+
+// Active returns the active gateway's process and the other one's.
+func (r *Rig) Active(ctx context.Context) (active, standby string) {
+	names := []string{Gateway1, Gateway2}
+	for n, g := range r.Gateways {
+		if role(ctx, g) == "active" {
+			return names[n], names[1-n]
+		}
+	}
+	return names[0], names[1]
+}
+
+func role(ctx context.Context, g Gateway) string {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/health", g.HTTP), nil)
+	if err != nil {
+		return ""
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = res.Body.Close() }()
+	var h struct{ Role string }
+	_ = json.NewDecoder(res.Body).Decode(&h)
+	return h.Role
+}
+
+// Close ends everything; keep leaves the folder for a look at the log.
+func (r *Rig) Close(keep bool) {
+	r.StopSources()
+	if r.Bus != nil {
+		r.Bus.Conn().Close()
+	}
+	for _, name := range []string{Gateway1, Gateway2, VAD1, VAD2, STT1, STT2, NATS} {
+		if p := r.Processes[name]; p != nil {
+			p.Close()
+		}
+	}
+	for _, p := range r.Proxies {
+		p.Close()
+	}
+	_ = r.log.Close()
+	if !keep {
+		_ = os.RemoveAll(r.Dir)
+	}
+}
+
+// labelled puts the process's name before each line, and shows it to line.
+type labelled struct {
+	out  io.Writer
+	name string
+	line func(string)
+	rest string
+}
+
+func (l *labelled) Write(b []byte) (int, error) {
+	all := strings.Split(l.rest+string(b), "\n")
+	l.rest = all[len(all)-1]
+	var out strings.Builder
+	for _, line := range all[:len(all)-1] {
+		out.WriteString("[" + l.name + "] " + line + "\n")
+		l.line(line)
+	}
+	_, err := io.WriteString(l.out, out.String())
+	return len(b), err
+}
+
+func freePorts(n int) ([]int, error) {
+	var out []int
+	for range n {
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("choosing a port: %w", err)
+		}
+		defer func() { _ = l.Close() }()
+		out = append(out, l.Addr().(*net.TCPAddr).Port)
+	}
+	return out, nil
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rtap/rtap/pkg/material"
+	"github.com/rtap/rtap/test/chaos/oracle"
+	"github.com/rtap/rtap/test/chaos/rig"
+)
+
+// drain is how long after the audio's end everything may take to be out.
+const drain = 90 * time.Second
+
+// set is recordings that are played together, as files.
+type set struct {
+	recordings []material.Recording
+	files      []string
+	references []*oracle.Reference // nil until the run without faults
+}
+
+func (s *set) length() time.Duration {
+	longest := 0
+	for _, r := range s.recordings {
+		longest = max(longest, r.Samples)
+	}
+	return time.Duration(longest) * time.Second / 16000
+}
+
+// outcome of a round.
+type outcome struct {
+	Name     string
+	Kind     string
+	Faults   int           // that happened
+	Kills    int           // deaths by SIGKILL among them
+	Stuck    int           // faults that the pipeline did not get over in time
+	Recovery []float64     // seconds, each
+	Failover float64       // seconds, longest from one gateway to the other
+	Took     time.Duration `json:"-"`
+	Seconds  float64
+	oracle.Verdict
+}
+
+// Bad says whether the round has broken a promise.
+func (o *outcome) Bad() bool { return o.Verdict.Bad() || o.Stuck > 0 }
+
+// play runs a round on a pipeline.
+func play(ctx context.Context, p *rig.Rig, n int, r round, s *set) (*outcome, error) {
+	out := &outcome{Name: r.name, Kind: r.kind}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, 3*s.length()+drain+2*time.Minute)
+	defer cancel()
+	w := &watch{streams: map[string]*followed{}}
+	files := map[string]string{}
+	var clients [][]*rig.Client
+	var all sync.WaitGroup
+	for i := range s.recordings {
+		stream := fmt.Sprintf("r%02d-%d", n, i+1)
+		files[stream] = s.files[i]
+		roaming := rig.NewClient("the client that goes from gateway to gateway", stream, 1500*time.Millisecond, w.heard, p.Gateways[0].WebSocket, p.Gateways[1].WebSocket)
+		w.streams[stream] = &followed{rec: &s.recordings[i], ended: roaming.Ended}
+		of := []*rig.Client{
+			roaming,
+			rig.NewClient("the client of the first gateway", stream, 20*time.Second, nil, p.Gateways[0].WebSocket),
+			rig.NewClient("the client of the second gateway", stream, 20*time.Second, nil, p.Gateways[1].WebSocket),
+		}
+		clients = append(clients, of)
+		for _, c := range of {
+			all.Go(func() { c.Run(ctx) })
+		}
+	}
+	p.Note("round %d: %s", n, r.name)
+	inject(ctx, p, r, files, w, out)
+	// Whatever is still owed comes now.
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(s.length() + drain):
+		out.Notes = append(out.Notes, "the streams did not end in time")
+	}
+	out.Failover = w.failover().Seconds()
+	if err := judge(ctx, p, s, slices.Sorted(maps.Keys(files)), clients, out); err != nil {
+		return out, err
+	}
+	cancel()
+	<-done
+	p.StopSources()
+	out.Took = time.Since(began)
+	out.Seconds = out.Took.Seconds()
+	return out, nil
+}
+
+// judge reads the logs and compares what clients saw with them.
+func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients [][]*rig.Client, out *outcome) error {
+	references := make([]*oracle.Reference, len(streams))
+	for i, stream := range streams {
+		log, err := p.Finals(ctx, stream)
+		if err != nil {
+			return err
+		}
+		rec := &s.recordings[i]
+		references[i] = oracle.NewReference(rec, log)
+		var ref *oracle.Reference
+		if s.references != nil {
+			ref = s.references[i]
+		}
+		v := oracle.Judge(rec, ref, log)
+		for _, c := range clients[i] {
+			got, doubled, holes := c.Heard()
+			v.Agree(c.Name, log, got, doubled, holes)
+		}
+		dead, err := p.Dead(ctx, stream)
+		if err != nil {
+			return err
+		}
+		v.Lost += dead
+		if dead > 0 {
+			v.Notes = append(v.Notes, fmt.Sprintf("%d segments ended dead", dead))
+		}
+		for k := range v.Notes {
+			v.Notes[k] = stream + ": " + v.Notes[k]
+		}
+		out.Add(v)
+	}
+	if out.Kind == kindNone && s.references == nil {
+		s.references = references
+	}
+	return nil
+}
+
+// inject plays the files and does the round's faults, one after the other.
+func inject(ctx context.Context, p *rig.Rig, r round, files map[string]string, w *watch, out *outcome) {
+	if r.kind == kindPoint || r.kind == kindStopAt {
+		atPoint(ctx, p, r, files, w, out)
+		return
+	}
+	p.Play(files)
+	if r.kind == kindClients {
+		out.Faults = crowd(ctx, p, slices.Sorted(maps.Keys(files)), w.length())
+	}
+	over := func() bool {
+		for _, f := range w.streams {
+			if !f.ended() {
+				return false
+			}
+		}
+		return true
+	}
+	if len(r.faults) > 0 {
+		w.recovered(ctx, time.Now()) // it has begun
+	}
+	for _, f := range r.faults {
+		sleep(ctx, f.after)
+		if over() || ctx.Err() != nil {
+			return
+		}
+		w.fault()
+		at := time.Now()
+		if !strike(ctx, p, r, f) {
+			continue
+		}
+		out.Faults++
+		if r.kind == kindKill {
+			out.Kills++
+		}
+		settle(ctx, p, w, at, out, f.target)
+	}
+}
+
+func settle(ctx context.Context, p *rig.Rig, w *watch, at time.Time, out *outcome, what string) {
+	took, ok := w.recovered(ctx, at)
+	p.Note("%s: recovered %v after %v", what, ok, took)
+	if !ok {
+		out.Stuck++
+		out.Notes = append(out.Notes, fmt.Sprintf("%s at %s: no text within %v", what, at.UTC().Format("15:04:05.000"), patience))
+		return
+	}
+	out.Recovery = append(out.Recovery, took.Seconds())
+}
+
+// strike does one fault; it returns when the fault is over, and false when there was
+// nobody to hit.
+func strike(ctx context.Context, p *rig.Rig, r round, f fault) bool {
+	target := f.target
+	if target == active || target == standby {
+		a, s := p.Active(ctx)
+		target = map[string]string{active: a, standby: s}[target]
+	}
+	if r.kind == kindCut || r.kind == kindDelay || r.kind == kindHalfOpen {
+		p.Note("%s of %s for %v", r.kind, target, f.length)
+		proxy := p.Proxies[target]
+		var err error
+		switch r.kind {
+		case kindCut:
+			err = proxy.Cut(f.length)
+		case kindDelay:
+			err = proxy.Delay(f.length/15, f.length)
+		default:
+			err = proxy.HalfOpen(f.length)
+		}
+		if err != nil {
+			p.Note("%v", err)
+		}
+		return err == nil
+	}
+	name := holder(ctx, p, target)
+	p.Note("%s of %s (%s) for %v", r.kind, target, name, f.length)
+	process := p.Processes[name]
+	if process == nil {
+		return false
+	}
+	if r.kind == kindStop {
+		return process.Pause(f.length)
+	}
+	return process.Signal(syscall.SIGKILL)
+}
+
+// holder is the process of a service that has the most to do: it is the one whose death hurts.
+func holder(ctx context.Context, p *rig.Rig, service string) string {
+	pair := map[string][]string{"capture": captures, "vad": vads, "stt": stts}[service]
+	if pair == nil {
+		return service
+	}
+	best, most := pair[rand.IntN(2)], 0 //nolint:gosec // who holds a lease is not in the seed's hand either
+	all, err := p.Bus.Statuses(ctx, 100*time.Millisecond)
+	if err != nil {
+		return best
+	}
+	for _, s := range all {
+		if s.GetService() != service || len(s.GetStreams()) <= most {
+			continue
+		}
+		for _, name := range pair {
+			if q := p.Processes[name]; q != nil && q.PID() == int(s.GetPid()) {
+				best, most = name, len(s.GetStreams())
+			}
+		}
+	}
+	return best
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
