@@ -58,6 +58,7 @@ chaos: build chaos-programs ## kills, stops, cuts and named moments against the 
 chaos-programs: # the five programs with failpoints, and the suite
 	@mkdir -p bin/chaos
 	@go build -tags failpoint -ldflags '$(LDFLAGS)' -o bin/chaos/ ./cmd/rtap ./test/chaos
+	@cd test && go build -o ../bin/chaos/ github.com/nats-io/nats-server/v2
 	@for s in capture vad stt egress; do go build -tags failpoint -ldflags '$(LDFLAGS)' -o bin/chaos/rtap-$$s ./services/$$s || exit 1; done
 
 bench: build ## one stream and sixteen in real time, beside the goals: about half an hour; pages in bench-report/

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,7 +43,7 @@ func main() {
 	flag.BoolVar(&o.short, "short", false, "a selection of a few minutes")
 	flag.BoolVar(&o.plan, "plan", false, "print the schedule and do nothing")
 	flag.BoolVar(&o.keep, "keep", false, "leave the folder with the log of all processes")
-	flag.StringVar(&o.only, "only", "", "only rounds whose name holds this `text`, and those without faults")
+	flag.StringVar(&o.only, "only", "", "only rounds whose name holds this `text`, and the references that they need")
 	flag.DurationVar(&o.most, "most", 40*time.Minute, "begin no further round after so long")
 	flag.IntVar(&o.streams, "streams", 3, "streams at once")
 	flag.Parse()
@@ -61,20 +62,19 @@ func main() {
 func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
 	rounds := makePlan(o.seed, o.short)
 	if o.only != "" {
-		var some []round
-		for _, r := range rounds {
-			if r.kind == kindNone || strings.Contains(r.name, o.only) {
-				some = append(some, r)
-			}
-		}
-		rounds = some
+		wanted := func(r round) bool { return r.kind != kindNone && strings.Contains(r.name, o.only) }
+		all := slices.Clone(rounds)
+		rounds = slices.DeleteFunc(rounds, func(r round) bool {
+			reference := r.kind == kindNone && slices.ContainsFunc(all, func(x round) bool { return wanted(x) && x.long == r.long })
+			return !wanted(r) && !reference
+		})
 	}
 	if o.plan {
 		printPlan(out, o.seed, rounds)
 		return false, nil
 	}
 	fmt.Fprintf(out, "SEED=%d\n", o.seed)
-	p, err := rig.New(o.bin, false)
+	p, err := rig.New(o.bin, rig.Single)
 	if err != nil {
 		return false, err
 	}
@@ -120,22 +120,22 @@ func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
 	return bad, nil
 }
 
-// one plays a round: on the pipeline that stands, or on one of `rtap up`.
-func one(ctx context.Context, o options, p *rig.Rig, n int, r round, s *set) (*outcome, error) {
-	if !r.up {
+// one plays a round: on the pipeline that stands, or on one of its own kind.
+func one(ctx context.Context, o options, p *rig.Rig, n int, r round, s *set) (got *outcome, err error) {
+	if r.on == rig.Single {
 		return play(ctx, p, n, r, s)
 	}
-	up, err := rig.New(o.bin, true)
+	own, err := rig.New(o.bin, r.on)
 	if err != nil {
 		return nil, err
 	}
-	if err := up.Start(ctx); err != nil {
+	defer func() { own.Close(err != nil || got.Bad() || o.keep) }()
+	if err := own.Start(ctx); err != nil {
 		return nil, err
 	}
-	got, err := play(ctx, up, n, r, s)
-	up.Close(err != nil || got.Bad() || o.keep)
-	if err == nil && got.Bad() {
-		got.Notes = append(got.Notes, "log of its processes: "+up.Log())
+	got, err = play(ctx, own, n, r, s)
+	if err == nil && (got.Bad() || o.keep) {
+		got.Notes = append(got.Notes, "log of its processes: "+own.Log())
 	}
 	return got, err
 }

@@ -56,7 +56,7 @@ var points = []point{
 type round struct {
 	name   string
 	long   bool // of the two sets of recordings
-	up     bool // `rtap up` in place of processes one by one
+	on     rig.Kind
 	faults []fault
 	point  *point
 	kind   string
@@ -75,6 +75,7 @@ type fault struct {
 const (
 	active  = "egress active"
 	standby = "egress standby"
+	leader  = "nats leader"
 )
 
 // Kinds of rounds.
@@ -103,7 +104,7 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 		return out
 	}
 	add := func(kind, name string, faults []fault) {
-		rounds = append(rounds, round{name: name, long: true, kind: kind, faults: faults, up: name == "kill -9 rtap up"})
+		rounds = append(rounds, round{name: name, long: true, kind: kind, faults: faults})
 	}
 	kills, stops, cuts, passes := 11, 4, 4, 5
 	targets := []string{"capture", "vad", "stt", active, standby, rig.NATS}
@@ -129,6 +130,9 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 		add(kindKill, "kill -9 "+t, some(kills, []string{t}, 1, 2))
 	}
 	add(kindKill, "kill -9 rtap up", some(6, []string{rig.Up}, 1, 2))
+	rounds[len(rounds)-1].on = rig.ByUp
+	add(kindKill, "kill -9 cluster leader", some(5, []string{leader, rig.Nodes[0], leader, rig.Nodes[1], leader}, 1, 2))
+	rounds[len(rounds)-1].on = rig.Cluster
 	for _, t := range targets {
 		add(kindStop, "SIGSTOP 1-10 s "+t, some(stops, []string{t}, time.Second, 10*time.Second))
 	}

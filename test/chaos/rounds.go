@@ -210,6 +210,9 @@ func strike(ctx context.Context, p *rig.Rig, r round, f fault) bool {
 		}
 		return err == nil
 	}
+	if target == leader {
+		target = p.Leader(ctx)
+	}
 	name := holder(ctx, p, target)
 	p.Note("%s of %s (%s) for %v", r.kind, target, name, f.length)
 	process := p.Processes[name]

@@ -22,6 +22,7 @@ type Process struct {
 
 	path    string
 	args    []string
+	environ []string
 	log     io.Writer
 	mayEnd  bool          // exit code 0 is the end of its work
 	restart time.Duration // pause before it is started again
@@ -52,7 +53,7 @@ func (p *Process) run() {
 			return
 		}
 		cmd := exec.Command(p.path, p.args...) //nolint:gosec,noctx // the pipeline's own programs; Close ends them
-		cmd.Env = os.Environ()
+		cmd.Env = append(os.Environ(), p.environ...)
 		if p.plan != nil {
 			cmd.Env = append(cmd.Env, failpoint.Env+"="+p.plan())
 		}

@@ -47,7 +47,7 @@ type Rig struct {
 
 	bin   string
 	log   *os.File
-	up    bool
+	kind  Kind
 	ports []int
 	plan  func() string // failpoints of sources that are started
 	fired func(time.Time)
@@ -56,8 +56,18 @@ type Rig struct {
 // Gateway is where a gateway listens.
 type Gateway struct{ HTTP, WebSocket, Feed, Events int }
 
+// Kind of pipeline.
+type Kind int
+
+// Kinds of pipeline.
+const (
+	Single  Kind = iota // one server, two of each service
+	ByUp                // `rtap up --standby --stt 2`
+	Cluster             // three servers as in deploy/nats/cluster, two of each service
+)
+
 // New makes the folder and chooses ports; bin holds the programs. Start starts.
-func New(bin string, up bool) (*Rig, error) {
+func New(bin string, kind Kind) (*Rig, error) {
 	dir, err := os.MkdirTemp("", "rtap-chaos-*")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder: %w", err)
@@ -66,14 +76,14 @@ func New(bin string, up bool) (*Rig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the log: %w", err)
 	}
-	ports, err := freePorts(9)
+	ports, err := freePorts(14)
 	if err != nil {
 		return nil, err
 	}
-	r := &Rig{Dir: dir, URL: "nats://127.0.0.1:" + strconv.Itoa(ports[8]), Processes: map[string]*Process{}, Proxies: map[string]*Proxy{}, bin: bin, log: log, up: up, ports: ports}
+	r := &Rig{Dir: dir, URL: "nats://127.0.0.1:" + strconv.Itoa(ports[8]), Processes: map[string]*Process{}, Proxies: map[string]*Proxy{}, bin: bin, log: log, kind: kind, ports: ports}
 	for g := range 2 {
 		p := ports[4*g:]
-		if up && g == 1 { // where --standby puts the second gateway
+		if kind == ByUp && g == 1 { // where --standby puts the second gateway
 			p = []int{ports[0] + 1, ports[1] + 10, ports[2] + 10, ports[3] + 10}
 		}
 		r.Gateways = append(r.Gateways, Gateway{p[0], p[1], p[2], p[3]})
@@ -97,14 +107,9 @@ func (r *Rig) add(name, program string, args ...string) *Process {
 
 // Start starts everything but the sources. Of `rtap up` nothing: its sources are its own.
 func (r *Rig) Start(ctx context.Context) error {
-	if !r.up {
-		r.add(NATS, "rtap", "nats-server", "-port", strconv.Itoa(r.ports[8]), "-dir", filepath.Join(r.Dir, "nats")).start()
-		for _, service := range []string{"capture", "vad", "stt", "egress"} {
-			proxy, err := newProxy(service, "127.0.0.1:"+strconv.Itoa(r.ports[8]))
-			if err != nil {
-				return err
-			}
-			r.Proxies[service] = proxy
+	if r.kind != ByUp {
+		if err := r.servers(); err != nil {
+			return err
 		}
 		for n, name := range []string{Gateway1, Gateway2} {
 			g := r.Gateways[n]
@@ -120,11 +125,14 @@ func (r *Rig) Start(ctx context.Context) error {
 	}
 	cfg := config.Default()
 	cfg.NATS.URL = r.URL
+	if r.kind == Cluster {
+		cfg.NATS.User, cfg.NATS.Password, cfg.NATS.InboxPrefix, cfg.NATS.Replicas = "operator", password, "_INBOX_operator", 3
+	}
 	var err error
 	if r.Bus, err = bus.Connect(cfg, "chaos", slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	if r.up {
+	if r.kind == ByUp {
 		return nil
 	}
 	return r.Ready(ctx, map[string]int{"egress": 2, "stt": 2, "vad": 2})
@@ -133,6 +141,9 @@ func (r *Rig) Start(ctx context.Context) error {
 func set(key string, value int) string { return key + "=" + strconv.Itoa(value) }
 
 func (r *Rig) args(service string, settings ...string) []string {
+	if r.kind == Cluster {
+		return arguments(append(settings, "nats.url="+r.URL, "nats.replicas=3", "nats.user="+service, "nats.password="+password, "nats.inbox_prefix=_INBOX_"+service))
+	}
 	return arguments(append(settings, "nats.url=nats://"+r.Proxies[service].Listen()))
 }
 
@@ -152,7 +163,7 @@ func (r *Rig) Play(files map[string]string) {
 	for stream, path := range files {
 		sources = append(sources, "--source", "file:"+path+"?stream="+stream)
 	}
-	if r.up {
+	if r.kind == ByUp {
 		args := []string{"up", "--json", "--standby", "--stt", "2", "--data-dir", filepath.Join(r.Dir, "data")}
 		g := r.Gateways[0]
 		args = append(args, arguments([]string{set("egress.http_port", g.HTTP), set("egress.websocket.port", g.WebSocket),
@@ -245,7 +256,7 @@ func (r *Rig) Close(keep bool) {
 	if r.Bus != nil {
 		r.Bus.Conn().Close()
 	}
-	for _, name := range []string{Gateway1, Gateway2, VAD1, VAD2, STT1, STT2, NATS} {
+	for _, name := range []string{Gateway1, Gateway2, VAD1, VAD2, STT1, STT2, NATS, Nodes[0], Nodes[1], Nodes[2]} {
 		if p := r.Processes[name]; p != nil {
 			p.Close()
 		}
