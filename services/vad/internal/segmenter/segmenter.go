@@ -179,6 +179,8 @@ func (s *Segmenter) Push(p float64, pcm []int16) []Decision {
 func (s *Segmenter) Flush(reason string) []Decision {
 	var out []Decision
 	if s.open {
+		// What is missing behind it may be the rest of a word: how short it is tells nothing.
+		s.cut = s.cut || reason == "gap" || reason == "epoch"
 		out = s.close(true, reason)
 	}
 	if s.utterance && reason != "finalize" {

@@ -131,3 +131,20 @@ func abs(x int) int {
 	}
 	return x
 }
+
+// TestShortBeforeMissingAudio: a burst is no segment, unless what follows it is missing.
+func TestShortBeforeMissingAudio(t *testing.T) {
+	for reason, want := range map[string]segmenter.Kind{
+		"end_of_stream": segmenter.Dropped, "finalize": segmenter.Dropped, "gap": segmenter.Closed, "epoch": segmenter.Closed,
+	} {
+		cfg := cfg
+		cfg.MinSpeech = 4 * f
+		s := segmenter.New(cfg, segmenter.State{})
+		for range 2 {
+			s.Push(0.9, make([]int16, f))
+		}
+		if out := s.Flush(reason); len(out) == 0 || out[0].Kind != want {
+			t.Errorf("%s: %v", reason, out)
+		}
+	}
+}
