@@ -15,6 +15,9 @@ import (
 // and a stream may have a thousand.
 const inactive = 30 * time.Second
 
+// frameSamples is the number of samples in a frame.
+const frameSamples = 512
+
 // Detector is a stream's own, to be closed after use.
 type Detector interface {
 	stream.Detector
@@ -80,7 +83,10 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 
 // frames reads a stream's frames from one on.
 func (f *follower) frames(ctx context.Context, id string, epoch, frame uint64) (<-chan *rtapv1.Frame, func(), error) {
-	from, err := f.rt.Bus.AudioFrom(ctx, id, epoch, frame)
+	// Where capture's ring was sent again, and the end of that was lost with a server, the
+	// first copy holds more than the second.
+	ring := uint64(f.rt.Config.Audio.RingBufferSizeMS*16/frameSamples) + 1
+	from, err := f.rt.Bus.AudioFrom(ctx, id, epoch, max(frame, ring)-ring)
 	if err != nil {
 		return nil, nil, err
 	}
