@@ -8,6 +8,7 @@ import (
 	"github.com/rtap/rtap/cmd/rtap/internal/backup"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench"
 	"github.com/rtap/rtap/cmd/rtap/internal/command"
+	"github.com/rtap/rtap/cmd/rtap/internal/dead"
 	"github.com/rtap/rtap/cmd/rtap/internal/devices"
 	"github.com/rtap/rtap/cmd/rtap/internal/diagnostics"
 	"github.com/rtap/rtap/cmd/rtap/internal/doctor"
@@ -50,6 +51,7 @@ var commands = []command.Command{
 	{Name: "devices", Run: devices.Run},
 	{Name: "config", Run: settings.Run, Values: settings.Values},
 	{Name: "models", Run: models.Run, Values: models.Values},
+	{Name: "dead", Run: dead.Run},
 	{Name: "backup", Run: backup.Run},
 	{Name: "restore", Run: backup.Restore},
 	{Name: "bench", Run: bench.Run},

@@ -200,18 +200,6 @@ func (b *Bus) HasResult(ctx context.Context, stream string, ordinal uint64) (boo
 	return last != nil && last.Released() >= ordinal, nil
 }
 
-// PublishDead stores a job that was given up.
-func (b *Bus) PublishDead(ctx context.Context, d *rtapv1.DeadJob) error {
-	msg, err := binary(Dead(d.GetJob().GetStreamId()), d)
-	if err != nil {
-		return err
-	}
-	if _, err := b.js.PublishMsg(ctx, msg, jetstream.WithMsgID("dead/"+d.GetJob().GetSegmentId())); err != nil {
-		return fmt.Errorf("storing dead job: %w", err)
-	}
-	return nil
-}
-
 // LastFinal returns the newest entry of a stream's transcript log and its sequence in
 // RTAP_TRANSCRIPTS; nil and 0 when there is none.
 func (b *Bus) LastFinal(ctx context.Context, stream string) (*wire.Entry, uint64, error) {

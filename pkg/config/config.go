@@ -110,7 +110,7 @@ type STT struct {
 	ContextMS         int           `yaml:"context_ms" rule:"min=1000,max=15000"`
 	MaxDeliveries     int           `yaml:"max_deliveries" rule:"min=1,max=100"`
 	AckWait           time.Duration `yaml:"ack_wait" rule:"min=1s"`
-	JobTimeout        time.Duration `yaml:"job_timeout" rule:"min=1s"`
+	JobTimeout        time.Duration `yaml:"job_timeout" rule:"min=1ms"`
 }
 
 // Resilience bounds what runs at once.
@@ -202,7 +202,7 @@ func Default() *Config {
 		},
 		STT: STT{
 			Model: "auto", Language: "en", Task: "transcribe", Threads: 0, BeamSize: 1, ComputeDtype: "auto",
-			InterimIntervalMS: 300, Speculate: true, Context: true, ContextMS: 10000, MaxDeliveries: 5, AckWait: 30 * time.Second, JobTimeout: 60 * time.Second,
+			InterimIntervalMS: 300, Speculate: true, Context: true, ContextMS: 10000, MaxDeliveries: 5, AckWait: 5 * time.Second, JobTimeout: 60 * time.Second,
 		},
 		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 0}},
 		Egress: Egress{

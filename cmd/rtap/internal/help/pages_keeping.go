@@ -75,6 +75,38 @@ instance.`,
 
 var keeping = []Page{
 	{
+		Name: "dead", Group: Keeping, Summary: "segments that were given up: what they are, and one more try",
+		Synopsis: []string{"list|show|retry [FLAGS]"},
+		About: `
+A segment that no worker could transcribe lies in RTAP_DEAD with its audio and the reason, for
+streams.dead.max_age. Its place in the transcript stays empty until a retry brings a text: that
+comes as a late final, with the next seq.`,
+		Examples: []Example{
+			{"rtap dead list", "which, when and why"},
+			{"rtap dead retry --all", "when what was broken is mended"},
+		},
+	},
+	{
+		Name: "dead list", Summary: "which segments, when and why", Synopsis: []string{"[--json] [--nats URL] [FLAGS]"},
+		Examples: []Example{{"rtap dead list --json", "for a script"}},
+	},
+	{
+		Name: "dead show", Summary: "all that is known of one", Synopsis: []string{"N [--wav FILE] [--nats URL] [FLAGS]"},
+		Examples: []Example{{"rtap dead show 3 --wav dead.wav", "with its audio in a file, to listen to"}},
+		Exit:     []Exit{{2, "there is no such letter"}},
+	},
+	{
+		Name: "dead retry", Summary: "let the workers try again", Synopsis: []string{"N…|--all [--wait 2m] [--nats URL] [FLAGS]"},
+		About: `
+Waits for each until a worker has transcribed it or failed again. A text goes out once, as a
+final marked late, however often it is tried; then the letter is removed.`,
+		Examples: []Example{
+			{"rtap dead retry 3 4", "these two"},
+			{"rtap dead retry --all --wait 10m", "all of them, with a slow model"},
+		},
+		Exit: []Exit{{1, "a segment failed again, or no worker took it"}, {2, "there is no such letter"}},
+	},
+	{
 		Name: "backup", Group: Keeping, Summary: "finals, given-up jobs, events and configuration into one file",
 		Synopsis: []string{"DIR|FILE.tar.gz|- [--nats URL | --data-dir DIR] [FLAGS]"},
 		About: `

@@ -303,7 +303,12 @@ type FinalJob struct {
 	// Why the segment was closed: the boundary's reason.
 	ClosedBy string `protobuf:"bytes,18,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
 	// Milliseconds that the draft's inference took (job.ready only).
-	DraftSttMs    float64 `protobuf:"fixed64,19,opt,name=draft_stt_ms,json=draftSttMs,proto3" json:"draft_stt_ms,omitempty"`
+	DraftSttMs float64 `protobuf:"fixed64,19,opt,name=draft_stt_ms,json=draftSttMs,proto3" json:"draft_stt_ms,omitempty"`
+	// The job was given up before, its dead result stands, and it is tried once more: its text
+	// goes beside that result (`rtap dead retry`).
+	Retry bool `protobuf:"varint,20,opt,name=retry,proto3" json:"retry,omitempty"`
+	// Number in RTAP_DEAD of the letter that a retry is about.
+	DeadNumber    uint64 `protobuf:"varint,21,opt,name=dead_number,json=deadNumber,proto3" json:"dead_number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -467,6 +472,20 @@ func (x *FinalJob) GetClosedBy() string {
 func (x *FinalJob) GetDraftSttMs() float64 {
 	if x != nil {
 		return x.DraftSttMs
+	}
+	return 0
+}
+
+func (x *FinalJob) GetRetry() bool {
+	if x != nil {
+		return x.Retry
+	}
+	return false
+}
+
+func (x *FinalJob) GetDeadNumber() uint64 {
+	if x != nil {
+		return x.DeadNumber
 	}
 	return 0
 }
@@ -1068,7 +1087,7 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\x06tokens\x18\x03 \x03(\rR\x06tokens\x12\x14\n" +
 	"\x05model\x18\x04 \x01(\tR\x05model\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x1a\n" +
-	"\bordinals\x18\x06 \x03(\x04R\bordinals\"\xa9\x05\n" +
+	"\bordinals\x18\x06 \x03(\x04R\bordinals\"\xe0\x05\n" +
 	"\bFinalJob\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1d\n" +
@@ -1091,7 +1110,10 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\rclosed_sample\x18\x11 \x01(\x04R\fclosedSample\x12\x1b\n" +
 	"\tclosed_by\x18\x12 \x01(\tR\bclosedBy\x12 \n" +
 	"\fdraft_stt_ms\x18\x13 \x01(\x01R\n" +
-	"draftSttMs\"\xe7\x04\n" +
+	"draftSttMs\x12\x14\n" +
+	"\x05retry\x18\x14 \x01(\bR\x05retry\x12\x1f\n" +
+	"\vdead_number\x18\x15 \x01(\x04R\n" +
+	"deadNumber\"\xe7\x04\n" +
 	"\bDraftJob\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1d\n" +

@@ -98,7 +98,9 @@ func (w *Worker) draft(ctx context.Context, job *taken) {
 	if info := w.engine.Info(); info.Prefixed && job.GetModel() == info.Model {
 		p.forced = job.GetCommittedTokens()
 	}
+	stopWatch := w.bound(job.GetStreamId(), job.GetSegmentId(), nil)
 	h, err := w.hear(ctx, p, job.pcm, 0)
+	stopWatch()
 	if speculative {
 		w.Load.add(h.spent)
 	}

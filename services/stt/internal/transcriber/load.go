@@ -14,9 +14,11 @@ const (
 	interimShare = 0.3
 )
 
-// Load is how much of its time a process spends on what is or will be final. Workers of one
-// process share it. Safe for concurrent use.
+// Load is how much of its time a process spends on what is or will be final, and the jobs
+// that it has in hand. Workers of one process share it. Safe for concurrent use.
 type Load struct {
+	hands hands
+
 	mu    sync.Mutex
 	spent float64 // seconds, forgotten by half in every half-life
 	at    time.Time

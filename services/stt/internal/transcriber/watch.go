@@ -9,9 +9,50 @@ import (
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
-// watch tells the server that the job is in work. When it takes too long the job is given
-// back and the process ends: an engine that hangs in C cannot be stopped otherwise.
-func (w *Worker) watch(msg jetstream.Msg, job *rtapv1.FinalJob) (stop func()) {
+// hands are the jobs that a process has in hand: when one hangs, the others are given back
+// with it. Safe for concurrent use.
+type hands struct {
+	mu   sync.Mutex
+	jobs map[jetstream.Msg]bool
+}
+
+func (h *hands) take(msg jetstream.Msg) (drop func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.jobs == nil {
+		h.jobs = map[jetstream.Msg]bool{}
+	}
+	h.jobs[msg] = true
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.jobs, msg)
+	}
+}
+
+// giveBack tells the server to deliver the jobs again, when this process is gone.
+func (h *hands) giveBack() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for msg := range h.jobs {
+		_ = msg.NakWithDelay(afterExit)
+	}
+}
+
+// afterExit is when a job may come again: another worker of the process that ends must not
+// take it.
+const afterExit = 500 * time.Millisecond
+
+// watch tells the server that the job is in work, until it has been for too long.
+func (w *Worker) watch(msg jetstream.Msg, stream, segment string) (stop func()) {
+	drop := w.Load.hands.take(msg)
+	unbound := w.bound(stream, segment, func() { _ = msg.InProgress() })
+	return func() { unbound(); drop() }
+}
+
+// bound ends the process when what follows takes too long: an engine that hangs in C cannot
+// be stopped otherwise. Meanwhile alive, which may be nil, is called now and then.
+func (w *Worker) bound(stream, segment string, alive func()) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -24,9 +65,11 @@ func (w *Worker) watch(msg jetstream.Msg, job *rtapv1.FinalJob) (stop func()) {
 			case <-done:
 				return
 			case <-tick.C:
-				_ = msg.InProgress()
+				if alive != nil {
+					alive()
+				}
 			case <-timeout.C:
-				w.hang(msg, job)
+				w.hang(stream, segment)
 			}
 		}
 	})
@@ -34,15 +77,15 @@ func (w *Worker) watch(msg jetstream.Msg, job *rtapv1.FinalJob) (stop func()) {
 }
 
 // hang ends this worker; `rtap up` or the container's restart policy makes a new one.
-func (w *Worker) hang(msg jetstream.Msg, job *rtapv1.FinalJob) {
-	w.rt.Log.Error("an inference hangs; ending this worker, the job goes to another", "stream_id", job.GetStreamId(),
-		"segment_id", job.GetSegmentId(), "job_timeout", w.rt.Config.STT.JobTimeout)
+func (w *Worker) hang(stream, segment string) {
+	w.rt.Log.Error("an inference hangs; ending this worker, its jobs go to another", "stream_id", stream,
+		"segment_id", segment, "job_timeout", w.rt.Config.STT.JobTimeout)
 	w.rt.Metrics.Errors.WithLabelValues("stt", "hang").Inc()
 	w.rt.Emit("error", rtapv1.ServiceEvent_SEVERITY_ERROR, "an inference hangs; ending this worker", func(e *rtapv1.ServiceEvent) {
-		e.StreamId = job.GetStreamId()
-		e.Attributes = map[string]string{"segment_id": job.GetSegmentId(), "kind": "hang"}
+		e.StreamId = stream
+		e.Attributes = map[string]string{"segment_id": segment, "kind": "hang"}
 	})
-	_ = msg.Nak()
+	w.Load.hands.giveBack()
 	_ = w.rt.Bus.Conn().FlushTimeout(2 * time.Second)
 	os.Exit(exitHang)
 }

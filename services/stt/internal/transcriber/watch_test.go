@@ -6,12 +6,16 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
+	"github.com/rtap/rtap/pkg/testkit"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
@@ -20,9 +24,12 @@ import (
 // on the server that it names.
 const hangingWorker = "RTAP_TEST_HANGING_WORKER"
 
+// longWait for an acknowledgement is longer than the tests': what comes again was given back.
+const longWait = 10 * time.Minute
+
 func hangForever(url string) {
 	cfg := config.Default()
-	cfg.NATS.URL, cfg.STT.JobTimeout = url, 1
+	cfg.NATS.URL, cfg.STT.JobTimeout, cfg.STT.AckWait = url, 1, longWait
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	b, err := bus.Connect(cfg, "hanging", log)
 	if err != nil {
@@ -37,25 +44,75 @@ func hangForever(url string) {
 
 func TestHangEndsWorkerAndJobGoesOn(t *testing.T) {
 	cfg := settings(t)
-	b, stop := work(t, cfg, &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
-		return transcriber.Transcript{Text: "done"}, nil
-	}})
-	stop() // this worker comes back when the other has died
+	cfg.STT.AckWait = longWait
+	b := testkit.Connect(t, cfg)
 	if err := b.PublishJob(t.Context(), job(1)); err != nil {
 		t.Fatal(err)
 	}
+	hang(t, cfg)
+	b, _ = work(t, cfg, &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
+		return transcriber.Transcript{Text: "done"}, nil
+	}})
+	if got := awaitResults(t, b, 1); got[0].GetRecognition().GetText() != "done" || got[0].GetWorker() == "hanging" {
+		t.Errorf("result %v", got[0])
+	}
+}
+
+// hang runs a worker process whose engine hangs until its watchdog ends it.
+func hang(t *testing.T, cfg *config.Config) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), hangingWorker+"="+cfg.NATS.URL)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 70 || !strings.Contains(string(out), "an inference hangs") {
 		t.Fatalf("the hanging worker ended with %v: %s", err, out)
 	}
+}
+
+// TestJobThatHangsWorkersIsGivenUp: it takes so many workers with it, and no more.
+func TestJobThatHangsWorkersIsGivenUp(t *testing.T) {
+	cfg := settings(t)
+	cfg.STT.AckWait, cfg.STT.MaxDeliveries = longWait, 2
+	b := testkit.Connect(t, cfg)
+	if err := b.PublishJob(t.Context(), job(1)); err != nil {
+		t.Fatal(err)
+	}
+	for range cfg.STT.MaxDeliveries {
+		hang(t, cfg)
+	}
 	b, _ = work(t, cfg, &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
-		return transcriber.Transcript{Text: "done"}, nil
+		t.Error("the job was tried once more")
+		return transcriber.Transcript{}, nil
 	}})
-	// Given back, not waited for: the server's wait of 30 s is longer than the test's.
-	if got := awaitResults(t, b, 1); got[0].GetRecognition().GetText() != "done" || got[0].GetWorker() == "hanging" {
+	if got := awaitResults(t, b, 1); got[0].GetKind() != rtapv1.Result_KIND_DEAD {
 		t.Errorf("result %v", got[0])
+	}
+}
+
+// TestHangingDraftEndsWorker: nothing final waits for it, and still it ends.
+func TestHangingDraftEndsWorker(t *testing.T) {
+	for name, kind := range map[string]rtapv1.DraftJob_Kind{"interim": rtapv1.DraftJob_KIND_INTERIM, "speculative": rtapv1.DraftJob_KIND_SPECULATIVE} {
+		t.Run(name, func(t *testing.T) {
+			cfg := settings(t)
+			b := testkit.Connect(t, cfg)
+			stop := make(chan struct{})
+			var offering sync.WaitGroup
+			offering.Go(func() {
+				for { // until a worker is there to take one that is fresh
+					if err := b.PublishDraft(&rtapv1.DraftJob{StreamId: "s", Ordinal: 1, SegmentId: "s-1", Kind: kind, CapturedAt: clock.Now(), Pcm: make([]byte, 1000)}); err != nil {
+						t.Error(err)
+					}
+					select {
+					case <-stop:
+						return
+					case <-time.After(50 * time.Millisecond):
+					}
+				}
+			})
+			hang(t, cfg)
+			close(stop)
+			offering.Wait()
+		})
 	}
 }
 

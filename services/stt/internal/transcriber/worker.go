@@ -134,7 +134,7 @@ func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
 	}
 	log := w.rt.Log.With("stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId())
 	failpoint.At("stt/taken")
-	settled, err := w.rt.Bus.HasResult(ctx, job.GetStreamId(), job.GetOrdinal())
+	settled, err := w.settled(ctx, job)
 	if err != nil {
 		log.Warn("looking for a result failed", "error", err)
 		_ = msg.NakWithDelay(500 * time.Millisecond)
@@ -153,13 +153,17 @@ func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
 		w.rt.Metrics.Errors.WithLabelValues("stt", "redelivered").Inc()
 		log.Warn("a job has come again", "deliveries", deliveries)
 	}
+	giveUp, settle := w.giveUp, w.settle
+	if job.GetRetry() {
+		giveUp, settle = w.retryFailed, func(ctx context.Context, msg jetstream.Msg, r *rtapv1.Result) { w.settleLate(ctx, msg, job, r) }
+	}
 	if deliveries > uint64(w.rt.Config.STT.MaxDeliveries) {
-		w.giveUp(ctx, msg, job, deliveries, "delivered too often without a result")
+		giveUp(ctx, msg, job, deliveries, "delivered too often without a result")
 		return
 	}
 	pcm, err := decode(job.GetPcm())
 	if err != nil {
-		w.giveUp(ctx, msg, job, deliveries, err.Error())
+		giveUp(ctx, msg, job, deliveries, err.Error())
 		return
 	}
 	result := w.transcribe(ctx, msg, job, pcm)
@@ -167,13 +171,26 @@ func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
 		_ = msg.NakWithDelay(time.Second)
 		return
 	}
-	w.settle(ctx, msg, result)
+	settle(ctx, msg, result)
+}
+
+// settled says whether there is nothing left to do for a job.
+func (w *Worker) settled(ctx context.Context, job *rtapv1.FinalJob) (bool, error) {
+	if job.GetRetry() {
+		// Its dead result stands; what tells is the letter, which goes when there is a text.
+		_, err := w.rt.Bus.DeadLetter(ctx, job.GetDeadNumber())
+		if errors.Is(err, bus.ErrNoLetter) {
+			return true, nil
+		}
+		return false, err
+	}
+	return w.rt.Bus.HasResult(ctx, job.GetStreamId(), job.GetOrdinal())
 }
 
 // transcribe decodes under the watchdog; nil when the engine failed.
 func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.FinalJob, pcm []float32) *rtapv1.Result {
-	// Before the slot is free, too: a draft that hangs in C does not give it back.
-	stopWatch := w.watch(msg, job)
+	// Before the slot is free, too: what hangs in C does not give it back.
+	stopWatch := w.watch(msg, job.GetStreamId(), job.GetSegmentId())
 	defer stopWatch()
 	w.turns.take(classFinal)
 	defer w.turns.give()
@@ -187,7 +204,11 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 		r.Speculative = true
 		return r
 	}
-	h, err := w.hear(ctx, piece{job.GetStreamId(), job.GetOrdinal(), job.GetUtteranceFirstOrdinal(), job.GetContext(), nil}, pcm, contextWait)
+	wait := contextWait
+	if job.GetRetry() {
+		wait = 0 // what is not there has gone long ago
+	}
+	h, err := w.hear(ctx, piece{job.GetStreamId(), job.GetOrdinal(), job.GetUtteranceFirstOrdinal(), job.GetContext(), nil}, pcm, wait)
 	w.Load.add(h.spent)
 	if err != nil {
 		w.rt.Log.Error("transcribing failed", "stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId(), "error", err)
