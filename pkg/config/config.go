@@ -115,7 +115,14 @@ type STT struct {
 
 // Resilience bounds what runs at once.
 type Resilience struct {
-	Bulkhead Bulkhead `yaml:"bulkhead"`
+	Bulkhead       Bulkhead       `yaml:"bulkhead"`
+	CircuitBreaker CircuitBreaker `yaml:"circuit_breaker"`
+}
+
+// CircuitBreaker keeps work from an engine that only fails.
+type CircuitBreaker struct {
+	Failures int           `yaml:"failures" rule:"min=1,max=1000"`
+	OpenFor  time.Duration `yaml:"open_for" rule:"min=100ms"`
 }
 
 // Bulkhead bounds inferences in one process.
@@ -204,7 +211,7 @@ func Default() *Config {
 			Model: "auto", Language: "en", Task: "transcribe", Threads: 0, BeamSize: 1, ComputeDtype: "auto",
 			InterimIntervalMS: 300, Speculate: true, Context: true, ContextMS: 10000, MaxDeliveries: 5, AckWait: 5 * time.Second, JobTimeout: 60 * time.Second,
 		},
-		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 0}},
+		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 0}, CircuitBreaker: CircuitBreaker{Failures: 3, OpenFor: 10 * time.Second}},
 		Egress: Egress{
 			Listen: "127.0.0.1", HTTPPort: 8080,
 			WebSocket: WebSocket{Port: 5802, QueueMessages: 256, WriteTimeout: 5 * time.Second, PingInterval: 20 * time.Second, MaxClients: 1000},

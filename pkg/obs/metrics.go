@@ -41,6 +41,9 @@ type Metrics struct {
 	ContainerHealth   prometheus.Gauge         // 1 while ready
 	STTRealTimeFactor *prometheus.HistogramVec // {model}: inference time / audio time
 	STTInfo           *prometheus.GaugeVec     // {engine,model}: always 1
+	BreakerState      *prometheus.GaugeVec     // {engine}: 0 closed, 1 half open, 2 open
+	BulkheadInUse     *prometheus.GaugeVec     // {engine}: inferences that run
+	BulkheadMax       *prometheus.GaugeVec     // {engine}: how many may
 	STTContext        *prometheus.CounterVec   // {outcome}: segments by what became of their context
 	Speculation       *prometheus.CounterVec   // {outcome}: segments by what became of their speculative draft
 	SpeculationWasted prometheus.Counter       // seconds of inference that no final came of
@@ -90,6 +93,9 @@ func NewMetrics(service, version string) *Metrics {
 	m.HTTPRequests = counter("rtap_http_requests_total", "Requests answered, by route and status code.", "route", "code")
 	m.Subscribers = gauge("rtap_subscribers", "Clients connected to a feed.", "feed")
 	m.ClientsClosed = counter("rtap_ws_closed_total", "WebSocket connections ended, by reason.", "reason")
+	m.BreakerState = gauge("rtap_breaker_state", "Whether the engine gets jobs: 0 yes (closed), 1 one to try (half open), 2 none (open).", "engine")
+	m.BulkheadInUse = gauge("rtap_bulkhead_in_use", "Inferences that run in the process.", "engine")
+	m.BulkheadMax = gauge("rtap_bulkhead_max", "Inferences that may run in the process at once.", "engine")
 	m.STTContext = counter("rtap_stt_context_total", "Segments by what became of the context they were decoded with.", "outcome")
 	m.Speculation = counter("rtap_speculation_total", "Segments by what became of the draft that was decoded before they closed.", "outcome")
 	m.SpeculationWasted = prometheus.NewCounter(prometheus.CounterOpts{

@@ -27,6 +27,7 @@ type crew struct {
 	rt      *service.Runtime
 	workers []*transcriber.Worker
 	load    *transcriber.Load
+	breaker *transcriber.Breaker // nil until the first worker is there
 
 	mu       sync.Mutex
 	settings config.STT // as taken over
@@ -49,6 +50,10 @@ func newCrew(rt *service.Runtime) (*crew, error) {
 		// One copy is kept free of interims for what will be final.
 		w := transcriber.New(rt, e, p.job)
 		w.Load = c.load
+		if c.breaker == nil {
+			c.breaker = w.Breaker
+		}
+		w.Breaker = c.breaker
 		w.Interims = len(c.workers) == 0 || len(c.workers) < p.copies-1
 		c.workers = append(c.workers, w)
 		c.plan = p
@@ -68,6 +73,8 @@ func (c *crew) loaded(p plan, e transcriber.Engine, took time.Duration) {
 		"warmup_ms", took.Milliseconds())
 	c.rt.Metrics.STTInfo.Reset()
 	c.rt.Metrics.STTInfo.WithLabelValues(info.Engine, info.Model).Set(1)
+	c.rt.Metrics.BulkheadMax.Reset()
+	c.rt.Metrics.BulkheadMax.WithLabelValues(info.Engine).Set(float64(p.copies))
 	for key, value := range map[string]string{
 		"engine": info.Engine, "model": info.Model, "dtype": p.model.Dtype, "chosen_by": p.why, "threads": strconv.Itoa(p.options.threads),
 		"warmup_ms": strconv.FormatInt(took.Milliseconds(), 10),
@@ -170,6 +177,9 @@ func (c *crew) reload(ctx context.Context, p plan) error {
 			return err
 		}
 		c.plan = p
+		if c.breaker != nil {
+			c.breaker.Reset(p.model.Engine)
+		}
 		return nil
 	})
 }

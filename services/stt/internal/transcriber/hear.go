@@ -37,7 +37,10 @@ func (w *Worker) hear(ctx context.Context, p piece, pcm []float32, wait time.Dur
 		opts.Context, h.outcome = w.before(ctx, p, h.info, wait)
 	}
 	began := time.Now()
-	h.Transcript, err = w.engine.Transcribe(ctx, pcm, opts)
+	err = w.Breaker.run(func() (err error) {
+		h.Transcript, err = w.engine.Transcribe(ctx, pcm, opts)
+		return err
+	})
 	h.spent = time.Since(began)
 	if h.Alone != "" {
 		h.outcome = contextAlone + h.Alone

@@ -27,6 +27,8 @@ type Worker struct {
 	Interims bool
 	// Load may be set before Run, to share it with other workers of the process.
 	Load *Load
+	// Breaker may be set before Run, for the same reason.
+	Breaker *Breaker
 
 	rt     *service.Runtime
 	turns  *turns
@@ -37,7 +39,7 @@ type Worker struct {
 
 // New makes a worker; opts go with every job.
 func New(rt *service.Runtime, e Engine, opts Options) *Worker {
-	return &Worker{Interims: true, Load: &Load{}, rt: rt, turns: newTurns(), known: &known{}, engine: e, opts: opts}
+	return &Worker{Interims: true, Load: &Load{}, Breaker: NewBreaker(rt, e.Info().Engine), rt: rt, turns: newTurns(), known: &known{}, engine: e, opts: opts}
 }
 
 // Swap puts another engine in place when the job in hand is done, and returns the one
@@ -111,7 +113,18 @@ func (w *Worker) fetch(ctx context.Context, c jetstream.Consumer, in intake) err
 			pause(ctx, 2*time.Millisecond)
 			continue
 		}
+		release, ok := func() {}, true
+		if in.class < classes {
+			release, ok = w.Breaker.admit(in.class)
+		}
+		if !ok {
+			pause(ctx, probePause)
+			continue
+		}
 		msg, err := c.Next(jetstream.FetchContext(ctx))
+		if err != nil {
+			release()
+		}
 		switch {
 		case errors.Is(err, jetstream.ErrMsgIteratorClosed), errors.Is(err, context.Canceled):
 			return nil
@@ -122,6 +135,7 @@ func (w *Worker) fetch(ctx context.Context, c jetstream.Consumer, in intake) err
 		}
 		// What has been taken is finished even when the process is asked to stop.
 		in.handle(context.WithoutCancel(ctx), msg)
+		release()
 	}
 	return nil
 }

@@ -75,6 +75,7 @@ func workWith(t *testing.T, cfg *config.Config, e transcriber.Engine) (b *bus.Bu
 		Config: cfg, Log: slog.New(slog.DiscardHandler), Service: "stt", Instance: t.Name(), Metrics: m,
 		Health: obs.NewHealth("stt", "i", "test", m), Bus: b,
 	}, e, transcriber.Options{Language: "en"})
+	w.Runtime().Health.SetState(obs.StateActive)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = w.Run(ctx) })

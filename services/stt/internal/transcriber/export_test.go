@@ -1,0 +1,6 @@
+package transcriber
+
+import "github.com/rtap/rtap/pkg/service"
+
+// Runtime is what the worker runs in.
+func (w *Worker) Runtime() *service.Runtime { return w.rt }
