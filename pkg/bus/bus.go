@@ -25,7 +25,8 @@ type Bus struct {
 	core  Core
 	ready chan struct{}
 
-	failures atomic.Int64
+	failures  atomic.Int64
+	tellDrift func(Drift) // may be nil
 
 	streams, buckets sync.Map // handles by name
 	forbidden        sync.Map // subjects that the server did not let this user publish to
@@ -158,7 +159,7 @@ func (b *Bus) Run(ctx context.Context) error {
 			if err := tooOld(b.conn, b.cfg.NATS); err != nil {
 				return err
 			}
-			if !Retry(ctx, b.log, "setting up the bus", func() error { return b.Setup(ctx) }) {
+			if !Retry(ctx, b.log, "setting up the bus", func() error { return b.setup(ctx) }) {
 				return ctx.Err()
 			}
 			if first {
@@ -172,6 +173,19 @@ func (b *Bus) Run(ctx context.Context) error {
 		case <-again:
 		}
 	}
+}
+
+// setup is Setup that says in Problem why it fails.
+func (b *Bus) setup(ctx context.Context) error {
+	err := b.Setup(ctx)
+	if b.conn.IsConnected() {
+		reason := ""
+		if err != nil {
+			reason = err.Error()
+		}
+		b.setReason(reason)
+	}
+	return err
 }
 
 // Await returns when the bus is connected and set up.

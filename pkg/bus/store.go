@@ -12,9 +12,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// KindStore is the kind of event that says that nothing is stored (an error), or that it is
+// again.
+const KindStore = "store"
+
 // storeGrace is how long no write may succeed before something must be wrong with the
 // server's store: a few time-outs.
 const storeGrace = 10 * time.Second
+
+// StoreRemind is how often it is said again that nothing is stored.
+const StoreRemind = 30 * time.Second
 
 // watched is JetStream, and remembers how writes fare: a server whose disk is full still
 // answers everything else, and a health check that asks nothing would call all well.
@@ -69,12 +76,12 @@ func (b *Bus) noteWrite(err error) {
 	}
 }
 
-// WatchStore reports why the server stores nothing, and "" when it does again, until ctx
-// ends. What is seen are this process's own writes.
+// WatchStore reports why the server stores nothing, again and again while that is so, and
+// "" when it stores again, until ctx ends. What is seen are this process's own writes.
 func (b *Bus) WatchStore(ctx context.Context, report func(reason string)) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	told := false
+	told, at := false, time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -86,10 +93,10 @@ func (b *Bus) WatchStore(ctx context.Context, report func(reason string)) error 
 			continue
 		}
 		err := w.failing()
-		if (err != nil) == told {
+		if (err != nil) == told && (!told || time.Since(at) < StoreRemind) {
 			continue
 		}
-		told = err != nil
+		told, at = err != nil, time.Now()
 		if !told {
 			report("")
 			continue

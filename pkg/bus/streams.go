@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -61,10 +60,6 @@ func bucketConfigs(cfg *config.Config) []jetstream.KeyValueConfig {
 	}
 }
 
-// updateWait bounds one attempt to change a stream. A server that does not let this user do
-// it says so on the side and never answers.
-const updateWait = 2 * time.Second
-
 // Setup makes every stream and bucket that is missing and brings existing ones to this
 // configuration, where the server lets this process do that; else they stay as they are. It
 // may run in several processes at once, and again at any time.
@@ -98,12 +93,16 @@ func (b *Bus) setupBucket(ctx context.Context, want jetstream.KeyValueConfig) er
 		return err
 	}
 	have := s.CachedInfo().Config
-	if have.MaxAge == want.TTL && have.MaxMsgsPerSubject == int64(max(1, want.History)) && have.Replicas == want.Replicas {
-		return nil
+	d := Drift{Stream: have.Name}
+	d.limit("max_age", have.MaxAge, want.TTL)
+	d.limit("replicas", have.Replicas, want.Replicas)
+	d.owned("max_msgs_per_subject", have.MaxMsgsPerSubject, int64(max(1, want.History)))
+	if want.Storage == jetstream.FileStorage && have.Storage != want.Storage {
+		return fixed(have.Name, "storage", have.Storage, want.Storage)
 	}
-	// Where a bucket is stored cannot be changed; leases in a file work as well.
+	// Leases in a file work as well.
 	want.Storage = have.Storage
-	return b.update(ctx, have.Name, func(ctx context.Context) error {
+	return b.mend(ctx, d, func(ctx context.Context) error {
 		_, err := b.js.UpdateKeyValue(ctx, want)
 		return err
 	})
@@ -131,37 +130,14 @@ func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) erro
 	if id := have.Metadata[logIDKey]; id != "" {
 		want.Metadata[logIDKey] = id
 	}
-	if have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes && have.Replicas == want.Replicas &&
-		have.Discard == want.Discard && reflect.DeepEqual(have.Subjects, want.Subjects) &&
-		have.Metadata[logIDKey] == want.Metadata[logIDKey] {
-		return nil
+	d, err := compare(have, want)
+	if err != nil {
+		return err
 	}
-	b.log.Warn("stream differs from the configuration, updating it", "stream", want.Name,
-		"max_age", have.MaxAge, "want_max_age", want.MaxAge, "max_bytes", have.MaxBytes, "want_max_bytes", want.MaxBytes)
-	return b.update(ctx, want.Name, func(ctx context.Context) error {
+	return b.mend(ctx, d, func(ctx context.Context) error {
 		_, err := b.js.UpdateStream(ctx, want)
 		return err
 	})
-}
-
-// update changes a stream that exists. One that this user may not change stays as it is: it
-// works all the same.
-func (b *Bus) update(ctx context.Context, stream string, do func(context.Context) error) error {
-	subject := "$JS.API.STREAM.UPDATE." + stream
-	if _, known := b.forbidden.Load(subject); known {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, updateWait)
-	defer cancel()
-	err := do(ctx)
-	if err == nil {
-		return nil
-	}
-	if _, refused := b.forbidden.Load(subject); refused {
-		b.log.Warn("this user may not change the stream, which stays as it is; change it as the operator, with the nats command", "stream", stream)
-		return nil
-	}
-	return fmt.Errorf("updating: %w", err)
 }
 
 // LogID returns the id of the transcript log that finals are numbered in.

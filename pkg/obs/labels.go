@@ -22,6 +22,9 @@ var errorKinds = map[string][]string{
 	"egress":  {"bad_event", "bad_final", "bad_interim", "bad_result", "dead_segment", "http", "listen_not_stored", "retention", "sequencer", "zmq"},
 }
 
+// sharedErrorKinds are those that package service counts for every stage.
+var sharedErrorKinds = []string{"disk_full", "stream_drift"}
+
 // streamLabels bounds how many streams have metrics of their own.
 type streamLabels struct {
 	mu   sync.Mutex

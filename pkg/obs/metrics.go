@@ -127,7 +127,7 @@ func (m *Metrics) prepare(service string) {
 	if !stage {
 		return
 	}
-	for _, kind := range kinds {
+	for _, kind := range append(sharedErrorKinds, kinds...) {
 		m.Errors.WithLabelValues(service, kind)
 	}
 	m.FramesProcessed.WithLabelValues(service)

@@ -138,6 +138,7 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 		return nil, err
 	}
 	r.reportErrors()
+	r.Bus.OnDrift(r.drifted)
 	r.Health.OnChange(func(from, to string) {
 		log.Info("state changed", "from", from, "to", to)
 		r.Emit("state", rtapv1.ServiceEvent_SEVERITY_INFO, "state changed", func(e *rtapv1.ServiceEvent) { e.From, e.To = from, to })
@@ -234,18 +235,6 @@ func (r *Runtime) watchBus(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// watchStore says in the log and in the readiness that what is written is not stored.
-func (r *Runtime) watchStore(ctx context.Context) error {
-	return r.Bus.WatchStore(ctx, func(reason string) {
-		r.Health.SetProblem("store", reason)
-		if reason == "" {
-			r.Log.Info("the NATS server stores again")
-			return
-		}
-		r.Log.Error("nothing is stored", "reason", reason)
-	})
 }
 
 // register shows the process to `nats micro ls` and answers status requests.

@@ -129,6 +129,9 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 			return err
 		}})
 	}
+	if o.nats == "" {
+		g.Add(lifecycle.Part{Name: "disk", Run: func(ctx context.Context) error { return restartAfterFullDisk(ctx, b, children[0], o.dataDir, log) }})
+	}
 	g.Add(lifecycle.Part{Name: "hangups", Run: func(ctx context.Context) error { return passHangups(ctx, children) }})
 	g.Add(lifecycle.Part{Name: "printer", Run: func(ctx context.Context) error {
 		if err := b.Await(ctx); err != nil {
