@@ -74,12 +74,22 @@ var errComplete = errors.New("all awaited streams have ended")
 type follower struct {
 	printer *Printer
 	next    uint64 // sequence in the log; 0 for all of it
+	log     string // its id, once it is known
 	awaited []string
 	ended   map[string]bool
 }
 
 // follow reads the log until the connection changes (nil), or ends with errComplete.
 func (f *follower) follow(ctx context.Context, b *bus.Bus) error {
+	again := b.Reconnected()
+	id, err := b.LogID(ctx)
+	if err != nil {
+		return err
+	}
+	if f.log != "" && f.log != id {
+		f.next = 0 // a server that came back empty, or from a backup, counts anew
+	}
+	f.log = id
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllFinals}}
 	if f.printer.Stream != "" {
 		cfg.FilterSubjects = []string{bus.Final(f.printer.Stream)}
@@ -87,7 +97,7 @@ func (f *follower) follow(ctx context.Context, b *bus.Bus) error {
 	if f.next > 0 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.next
 	}
-	return b.Follow(ctx, b.Reconnected(), bus.StreamTranscripts, cfg, func(m jetstream.Msg) error {
+	return b.Follow(ctx, again, bus.StreamTranscripts, cfg, func(m jetstream.Msg) error {
 		f.take(m)
 		if f.complete() {
 			return errComplete

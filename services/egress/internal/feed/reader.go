@@ -120,6 +120,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	close(h.ready)
 	log := ""
 	for {
+		// Of the same connection as the log's id: what is read must be of that log.
+		again := h.rt.Bus.Reconnected()
 		// A server that came back empty, or from a backup, has another log and counts anew.
 		id, err := h.rt.Bus.LogID(ctx)
 		if err == nil && log != "" && id != log {
@@ -130,7 +132,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		if err == nil {
 			log = id
 		}
-		next, err := h.follow(ctx, from)
+		next, err := h.follow(ctx, again, from)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -155,11 +157,11 @@ func (h *Hub) forget() {
 }
 
 // follow hands on the log from a sequence on and returns where to go on.
-func (h *Hub) follow(ctx context.Context, from uint64) (uint64, error) {
+func (h *Hub) follow(ctx context.Context, again <-chan struct{}, from uint64) (uint64, error) {
 	cfg := jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{bus.AllFinals}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 	}
-	err := h.rt.Bus.Follow(ctx, h.rt.Bus.Reconnected(), bus.StreamTranscripts, cfg, func(m jetstream.Msg) error {
+	err := h.rt.Bus.Follow(ctx, again, bus.StreamTranscripts, cfg, func(m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		if err != nil {
 			return fmt.Errorf("reading a final: %w", err)
