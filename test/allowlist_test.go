@@ -15,7 +15,9 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/testkit"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
 // users are those of deploy/nats/users.conf; here a user's password is its name backwards.
@@ -149,6 +151,25 @@ func TestEachServiceWorksWithinItsAllowList(t *testing.T) {
 	}
 	if out := operator(append([]string{"profile", "goroutines", "--process", "vad"}, gateway...)...); !strings.Contains(out, "goroutines") {
 		t.Errorf("rtap profile:\n%s", out)
+	}
+	// A retry of what was given up makes the worker remove the letter.
+	cfg := config.Default()
+	cfg.NATS.URL, cfg.NATS.User, cfg.NATS.Password, cfg.NATS.InboxPrefix = s.ClientURL(), "operator", password("operator"), "_INBOX_operator"
+	b := testkit.Connect(t, cfg)
+	audio, err := os.ReadFile(testkit.Audio(t, "jfk.wav"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header, seconds = 44, 3
+	letter := &rtapv1.DeadJob{Job: &rtapv1.FinalJob{StreamId: "other", Ordinal: 1, SegmentId: "other-1-1", Pcm: audio[header : header+2*16000*seconds]}}
+	if err := b.PublishDead(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	if out := operator("dead", "retry", "--all"); !strings.Contains(out, "1: transcribed; its text comes as a late final") {
+		t.Errorf("the retry: %s", out)
+	}
+	if out := operator("dead", "list"); !strings.Contains(out, "no segment was given up") {
+		t.Errorf("after the retry: %s", out)
 	}
 	operator("backup", t.TempDir())
 	if out := operator(append([]string{"diagnostics"}, gateway...)...); strings.Contains(out, "ermissions") {
