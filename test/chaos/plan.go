@@ -16,7 +16,7 @@ type point struct {
 	// most is the highest pass at which it is killed; a place that a process comes to once,
 	// as it starts, has 1.
 	most int
-	// with is what must happen meanwhile for anybody to come there: a process to kill.
+	// with is what must happen meanwhile for anybody to come there: a process to kill, or a cut.
 	with string
 }
 
@@ -32,7 +32,7 @@ var points = []point{
 	{name: "capture/positioned", processes: captures, most: 2},
 	{name: "capture/published", processes: captures, most: 300},
 	{name: "capture/acknowledged", processes: captures, most: 150},
-	{name: "capture/resending", processes: captures, most: 60, with: rig.NATS},
+	{name: "capture/resending", processes: captures, most: 60, with: cut},
 	{name: "vad/closed", processes: vads, most: 3},
 	{name: "vad/recorded", processes: vads, most: 3},
 	{name: "vad/job-published", processes: vads, most: 3},
@@ -76,6 +76,7 @@ const (
 	active  = "egress active"
 	standby = "egress standby"
 	leader  = "nats leader"
+	cut     = "cut of capture"
 )
 
 // Kinds of rounds.
@@ -138,6 +139,8 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 	}
 	services := []string{"capture", "vad", "stt", "egress"}
 	add(kindCut, "proxy cut 0.2-3 s", some(2*cuts, services, 200*time.Millisecond, 3*time.Second))
+	// Short enough for the lease to be kept: what was under way is sent again from the ring.
+	add(kindCut, "proxy cut 0.2-0.5 s capture", some(2*cuts, []string{"capture"}, 200*time.Millisecond, 500*time.Millisecond))
 	add(kindDelay, "proxy delay 50-400 ms", some(cuts, services, 3*time.Second, 6*time.Second))
 	add(kindHalfOpen, "proxy half-open 1-6 s", some(cuts, services, time.Second, 6*time.Second))
 	rounds = append(rounds, round{name: "slow and vanishing clients", long: true, kind: kindClients})

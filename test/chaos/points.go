@@ -77,11 +77,18 @@ func atPoint(ctx context.Context, p *rig.Rig, r round, files map[string]string, 
 				continue
 			}
 			name := r.point.with
+			if name == cut {
+				p.Note("cut of capture, to come to %s", r.point.name)
+				if err := p.Proxies["capture"].Cut(300 * time.Millisecond); err != nil {
+					p.Note("%v", err)
+				}
+				continue
+			}
 			if name == "vad" {
 				name = holder(ctx, p, "vad")
 			}
 			p.Note("kill of %s, to come to %s", name, r.point.name)
-			if p.Processes[name].Signal(syscall.SIGKILL) && name == rig.NATS {
+			if p.Processes[name].Signal(syscall.SIGKILL) {
 				out.Kills++
 			}
 		case <-limit:

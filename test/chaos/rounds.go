@@ -75,6 +75,7 @@ func play(ctx context.Context, p *rig.Rig, n int, r round, s *set) (*outcome, er
 			all.Go(func() { c.Run(ctx) })
 		}
 	}
+	results := p.FollowResults(ctx)
 	p.Note("round %d: %s", n, r.name)
 	inject(ctx, p, r, files, w, out)
 	// Whatever is still owed comes now.
@@ -86,7 +87,7 @@ func play(ctx context.Context, p *rig.Rig, n int, r round, s *set) (*outcome, er
 		out.Notes = append(out.Notes, "the streams did not end in time")
 	}
 	out.Failover = w.failover().Seconds()
-	if err := judge(ctx, p, s, slices.Sorted(maps.Keys(files)), clients, out); err != nil {
+	if err := judge(ctx, p, s, slices.Sorted(maps.Keys(files)), clients, results, out); err != nil {
 		return out, err
 	}
 	cancel()
@@ -98,7 +99,7 @@ func play(ctx context.Context, p *rig.Rig, n int, r round, s *set) (*outcome, er
 }
 
 // judge reads the logs and compares what clients saw with them.
-func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients [][]*rig.Client, out *outcome) error {
+func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients [][]*rig.Client, results *rig.Results, out *outcome) error {
 	references := make([]*oracle.Reference, len(streams))
 	for i, stream := range streams {
 		log, err := p.Finals(ctx, stream)
@@ -111,7 +112,7 @@ func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients []
 		if s.references != nil {
 			ref = s.references[i]
 		}
-		v := oracle.Judge(rec, ref, log)
+		v := oracle.Judge(rec, ref, log, results.Of(stream))
 		for _, c := range clients[i] {
 			got, doubled, holes := c.Heard()
 			v.Agree(c.Name, log, got, doubled, holes)

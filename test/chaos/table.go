@@ -18,11 +18,11 @@ type report struct {
 	Left []string `json:",omitempty"`
 }
 
-const columns = "%-28s %5s %5s %6s %6s %5s %7s %6s %4s %5s %5s %7s %7s %8s\n"
+const columns = "%-28s %5s %5s %6s %6s %5s %7s %6s %4s %5s %5s %5s %7s %7s %8s\n"
 
 func printRound(w io.Writer, o *outcome, head bool) {
 	if head {
-		fmt.Fprintf(w, columns, "fault", "runs", "kills", "speech", "finals", "lost", "doubled", "order", "cut", "stuck", "split", "p50 s", "max s", "failover")
+		fmt.Fprintf(w, columns, "fault", "runs", "kills", "speech", "finals", "lost", "doubled", "order", "cut", "stuck", "split", "empty", "p50 s", "max s", "failover")
 	}
 	p50, most := quantiles(o.Recovery)
 	failover := "-" // what a client does whom nothing happens to is no failover
@@ -30,7 +30,7 @@ func printRound(w io.Writer, o *outcome, head bool) {
 		failover = fmt.Sprintf("%.2f", o.Failover)
 	}
 	n := func(x int) string { return fmt.Sprint(x) }
-	fmt.Fprintf(w, columns, o.Name, n(o.Faults), n(o.Kills), n(o.Expected), n(o.Finals), n(o.Lost), n(o.Doubled), n(o.Disorder), n(o.Cut), n(o.Stuck), n(o.Split), p50, most, failover)
+	fmt.Fprintf(w, columns, o.Name, n(o.Faults), n(o.Kills), n(o.Expected), n(o.Finals), n(o.Lost), n(o.Doubled), n(o.Disorder), n(o.Cut), n(o.Stuck), n(o.Split), n(o.Empty), p50, most, failover)
 	for _, note := range o.Notes {
 		fmt.Fprintf(w, "    %s\n", note)
 	}

@@ -5,10 +5,12 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/rtap/rtap/pkg/material"
 	"github.com/rtap/rtap/pkg/wer"
 	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 	missing = 3
 )
 
-// Verdict is what is wrong with a stream; all but Expected, Finals, Split and Unheard must be 0.
+// Verdict is what is wrong with a stream; all but Expected, Finals, Split, Unheard and Empty must be 0.
 type Verdict struct {
 	// Expected stretches of speech, and the finals that came.
 	Expected, Finals int
@@ -39,7 +41,11 @@ type Verdict struct {
 	// Unheard stretches of labelled noise and speech are in no final without faults, either;
 	// they are not expected.
 	Unheard int
-	Notes   []string
+	// Empty stretches of clips whose words nobody knows (mumbled, far away) were segmented,
+	// and the model heard nothing in them this time: what it makes of those hangs on what
+	// it was told before.
+	Empty int
+	Notes []string
 }
 
 func (v *Verdict) note(format string, args ...any) {
@@ -56,6 +62,7 @@ func (v *Verdict) Add(o Verdict) {
 	v.Cut += o.Cut
 	v.Split += o.Split
 	v.Unheard += o.Unheard
+	v.Empty += o.Empty
 	v.Notes = append(v.Notes, o.Notes...)
 }
 
@@ -86,10 +93,11 @@ func NewReference(rec *material.Recording, entries []wire.Entry) *Reference {
 }
 
 // Judge compares a stream's log with what its recording holds and with the run without
-// faults; ref may be nil for that run itself.
-func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry) Verdict {
+// faults; ref may be nil for that run itself. results are those that were stored.
+func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry, results []*rtapv1.Result) Verdict {
 	v := Verdict{}
 	v.order(entries)
+	empty := v.results(results)
 	heard := spans(entries)
 	v.Finals = len(heard)
 	for i := range heard {
@@ -107,7 +115,10 @@ func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry) Verdic
 			continue
 		}
 		v.Expected++
+		_, segmented := coverage(s, append(slices.Clone(heard), empty...))
 		switch {
+		case all < covered && segmented >= covered && !known(rec, s):
+			v.Empty++
 		case all < covered:
 			v.Lost++
 			v.note("speech %v: only %.0f %% are in finals", seconds(s), 100*all)
@@ -116,7 +127,7 @@ func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry) Verdic
 		}
 	}
 	if ref != nil {
-		v.words(ref.words, words(entries))
+		v.words(spoken(rec, ref.words), spoken(rec, words(entries)))
 	}
 	return v
 }
@@ -155,6 +166,22 @@ func (v *Verdict) order(entries []wire.Entry) {
 		v.Lost++
 		v.note("the stream's end never came")
 	}
+}
+
+// results checks that no ordinal ended twice, and returns the segments that were empty.
+func (v *Verdict) results(results []*rtapv1.Result) (empty []material.Interval) {
+	seen := map[uint64]bool{}
+	for _, r := range results {
+		if seen[r.GetOrdinal()] {
+			v.Doubled++
+			v.note("ordinal %d has two results", r.GetOrdinal())
+		}
+		seen[r.GetOrdinal()] = true
+		if r.GetKind() == rtapv1.Result_KIND_EMPTY {
+			empty = append(empty, material.Interval{Start: int(r.GetSpan().GetStartSample()), End: int(r.GetSpan().GetEndSample())})
+		}
+	}
+	return empty
 }
 
 // words looks for runs of words that are not there any more.

@@ -94,3 +94,30 @@ func finals(entries []wire.Entry) (out []string) {
 func seconds(s material.Interval) string {
 	return fmt.Sprintf("%.2f-%.2f s", float64(s.Start)/rateHz, float64(s.End)/rateHz)
 }
+
+// known says whether a stretch is of a clip whose words somebody has written down.
+func known(rec *material.Recording, s material.Interval) bool {
+	for _, p := range rec.Parts {
+		if len(p.Speech) > 0 && s.Start >= p.Speech[0].Start && s.End <= p.Speech[len(p.Speech)-1].End {
+			return p.Text != ""
+		}
+	}
+	return true
+}
+
+// spoken leaves out words of clips that nobody has written down: what the model makes of
+// them is not always the same.
+func spoken(rec *material.Recording, all []word) (out []word) {
+	for _, w := range all {
+		in := true
+		for _, p := range rec.Parts {
+			if len(p.Speech) > 0 && p.Text == "" && w.at*rateHz >= float64(p.Speech[0].Start-rateHz) && w.at*rateHz < float64(p.Speech[len(p.Speech)-1].End+rateHz) {
+				in = false
+			}
+		}
+		if in {
+			out = append(out, w)
+		}
+	}
+	return out
+}

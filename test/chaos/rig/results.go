@@ -1,0 +1,57 @@
+package rig
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rtap/rtap/pkg/bus"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// Results notes every result as it is stored, since the gateway deletes it soon.
+type Results struct {
+	mu       sync.Mutex
+	sequence map[uint64]bool
+	all      map[string][]*rtapv1.Result
+}
+
+// FollowResults notes results until ctx is done.
+func (r *Rig) FollowResults(ctx context.Context) *Results {
+	out := &Results{sequence: map[uint64]bool{}, all: map[string][]*rtapv1.Result{}}
+	go func() {
+		cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllResults}}
+		for ctx.Err() == nil {
+			_ = r.Bus.Follow(ctx, r.Bus.Reconnected(), bus.StreamResults, cfg, out.take) // begins anew
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	return out
+}
+
+func (r *Results) take(m jetstream.Msg) error {
+	result := &rtapv1.Result{}
+	meta, err := m.Metadata()
+	if err != nil || bus.IsLate(m.Subject()) || proto.Unmarshal(m.Data(), result) != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.sequence[meta.Sequence.Stream] {
+		r.sequence[meta.Sequence.Stream] = true
+		r.all[result.GetStreamId()] = append(r.all[result.GetStreamId()], result)
+	}
+	return nil
+}
+
+// Of a stream.
+func (r *Results) Of(stream string) []*rtapv1.Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]*rtapv1.Result(nil), r.all[stream]...)
+}
