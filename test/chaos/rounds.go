@@ -177,6 +177,11 @@ func inject(ctx context.Context, p *rig.Rig, r round, files map[string]string, w
 
 func settle(ctx context.Context, p *rig.Rig, w *watch, at time.Time, out *outcome, what string) {
 	took, ok := w.recovered(ctx, at)
+	conclude(p, at, took, ok, out, what)
+}
+
+// conclude notes how a fault was got over.
+func conclude(p *rig.Rig, at time.Time, took time.Duration, ok bool, out *outcome, what string) {
 	p.Note("%s: recovered %v after %v", what, ok, took)
 	if !ok {
 		out.Stuck++

@@ -31,6 +31,7 @@ type Process struct {
 	cmd     *exec.Cmd
 	plan    func() string // RTAP_FAILPOINT of the next start; nil for none
 	fired   func(time.Time)
+	armed   bool // the process that runs has a failpoint to come to
 	closing bool
 	done    chan struct{}
 }
@@ -54,8 +55,11 @@ func (p *Process) run() {
 		}
 		cmd := exec.Command(p.path, p.args...) //nolint:gosec,noctx // the pipeline's own programs; Close ends them
 		cmd.Env = append(os.Environ(), p.environ...)
+		p.armed = false
 		if p.plan != nil {
-			cmd.Env = append(cmd.Env, failpoint.Env+"="+p.plan())
+			plan := p.plan()
+			p.armed = plan != ""
+			cmd.Env = append(cmd.Env, failpoint.Env+"="+plan)
 		}
 		out := &labelled{out: p.log, name: p.Name, line: p.said}
 		cmd.Stderr, cmd.Stdout = out, out
@@ -87,6 +91,7 @@ func (p *Process) said(line string) {
 	}
 	p.mu.Lock()
 	fired := p.fired
+	p.armed = false
 	p.mu.Unlock()
 	if fired != nil {
 		fired(time.Now())
@@ -127,6 +132,13 @@ func (p *Process) Disarm() {
 	if armed {
 		p.Signal(syscall.SIGTERM)
 	}
+}
+
+// IsArmed says whether the process that runs has a failpoint that it has not come to.
+func (p *Process) IsArmed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.armed
 }
 
 // Keep takes the failpoint away from the next start on.
