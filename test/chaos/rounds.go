@@ -112,7 +112,7 @@ func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients []
 		if s.references != nil {
 			ref = s.references[i]
 		}
-		v := oracle.Judge(rec, ref, log, results.Of(stream))
+		v := oracle.Judge(rec, ref, log, results.Of(stream), p.Restarts())
 		for _, c := range clients[i] {
 			got, doubled, holes := c.Heard()
 			v.Agree(c.Name, log, got, doubled, holes)

@@ -93,14 +93,34 @@ func NewReference(rec *material.Recording, entries []wire.Entry) *Reference {
 }
 
 // Judge compares a stream's log with what its recording holds and with the run without
-// faults; ref may be nil for that run itself. results are those that were stored.
-func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry, results []*rtapv1.Result) Verdict {
+// faults; ref may be nil for that run itself. results are those that were stored;
+// with restarts a source may begin anew, in another epoch.
+func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry, results []*rtapv1.Result, restarts bool) Verdict {
 	v := Verdict{}
 	v.order(entries)
 	empty := v.results(results)
+	for _, e := range entries {
+		if e.Results != nil {
+			v.Finals++
+		}
+	}
+	runs := [][]wire.Entry{entries}
+	if restarts {
+		runs = epochs(entries)
+	}
+	for n, run := range runs {
+		v.run(rec, ref, run, empty, n < len(runs)-1)
+	}
+	return v
+}
+
+// run judges one playing of the recording. One that was broken off, because `rtap up` was
+// killed and began anew, is judged up to its last final.
+func (v *Verdict) run(rec *material.Recording, ref *Reference, entries []wire.Entry, empty []material.Interval, broken bool) {
 	heard := spans(entries)
-	v.Finals = len(heard)
+	reached := 0
 	for i := range heard {
+		reached = max(reached, heard[i].End)
 		for j := range i {
 			if shared := min(heard[i].End, heard[j].End) - max(heard[i].Start, heard[j].Start); shared >= frame && anySpeech(rec, heard[i], heard[j]) {
 				v.Doubled++
@@ -109,6 +129,9 @@ func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry, result
 		}
 	}
 	for i, s := range speech(rec) {
+		if broken && s.End > reached {
+			return
+		}
 		one, all := coverage(s, heard)
 		if ref == nil && all < covered || ref != nil && !ref.any[i] {
 			v.Unheard++ // not the pipeline's loss: nothing is heard there without faults
@@ -126,10 +149,9 @@ func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry, result
 			v.Split++
 		}
 	}
-	if ref != nil {
+	if ref != nil && !broken {
 		v.words(spoken(rec, ref.words), spoken(rec, words(entries)))
 	}
-	return v
 }
 
 // order checks seq, ordinals and the log's end.

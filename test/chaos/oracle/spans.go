@@ -9,8 +9,25 @@ import (
 	"github.com/rtap/rtap/pkg/wire"
 )
 
-// spans of the finals, in samples of the recording. A file that begins anew counts from 0
-// again: what it says twice then shows as doubled.
+// epochs splits a log where a source began anew on purpose, because `rtap up` did. There is
+// at least one.
+func epochs(entries []wire.Entry) [][]wire.Entry {
+	out := [][]wire.Entry{nil}
+	epoch := uint32(0)
+	for _, e := range entries {
+		now := e.Results.GetRtap().GetEpoch()
+		if e.Results != nil && epoch != 0 && now > epoch {
+			out = append(out, nil)
+		}
+		if e.Results != nil {
+			epoch = now
+		}
+		out[len(out)-1] = append(out[len(out)-1], e)
+	}
+	return out
+}
+
+// spans of the finals, in samples of the recording.
 func spans(entries []wire.Entry) (out []material.Interval) {
 	for _, e := range entries {
 		if r := e.Results; r != nil {

@@ -94,6 +94,10 @@ func New(bin string, kind Kind) (*Rig, error) {
 // Log is what all processes wrote.
 func (r *Rig) Log() string { return r.log.Name() }
 
+// Restarts says whether a source begins anew when its process does: a new `rtap up` is
+// asked to play its files.
+func (r *Rig) Restarts() bool { return r.kind == ByUp }
+
 // Note writes a line of the suite's own among those of the processes.
 func (r *Rig) Note(format string, args ...any) {
 	fmt.Fprintf(r.log, "chaos: %s "+format+"\n", append([]any{time.Now().UTC().Format("15:04:05.000")}, args...)...)

@@ -19,6 +19,13 @@ func (w *Worker) ready(ctx context.Context, msg jetstream.Msg) {
 		return
 	}
 	failpoint.At("stt/ready-taken")
+	if meta, err := msg.Metadata(); err == nil && meta.NumDelivered > 1 {
+		// Its result may have been stored, released and deleted: the next one would stand again.
+		if settled, err := w.rt.Bus.HasResult(ctx, job.GetStreamId(), job.GetOrdinal()); err == nil && settled {
+			w.ack(ctx, msg)
+			return
+		}
+	}
 	queued, _ := clock.Since(job.GetClosedAt())
 	r := w.recognised(job, job.GetDraft(), job.GetDraftSttMs(), queued)
 	r.Speculative = true
