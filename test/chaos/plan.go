@@ -87,6 +87,7 @@ const (
 	kindPoint    = "failpoint"
 	kindStopAt   = "stop at a failpoint"
 	kindClients  = "clients"
+	kindDevice   = "device"
 	kindCut      = "cut"
 	kindDelay    = "delay"
 	kindHalfOpen = "half-open"
@@ -141,6 +142,9 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 	add(kindCut, "proxy cut 0.2-3 s", some(2*cuts, services, 200*time.Millisecond, 3*time.Second))
 	// Short enough for the lease to be kept: what was under way is sent again from the ring.
 	add(kindCut, "proxy cut 0.2-0.5 s capture", some(2*cuts, []string{"capture"}, 200*time.Millisecond, 500*time.Millisecond))
+	// A device does not wait: what it hears meanwhile is in the ring. Its capture is not killed.
+	add(kindDevice, "device: proxy cut 0.2-2 s", some(2*cuts, []string{"capture"}, 200*time.Millisecond, 2*time.Second))
+	add(kindDevice, "device: kill -9 nats", some(cuts, []string{rig.NATS}, 1, 2))
 	add(kindDelay, "proxy delay 50-400 ms", some(cuts, services, 3*time.Second, 6*time.Second))
 	add(kindHalfOpen, "proxy half-open 1-6 s", some(cuts, services, time.Second, 6*time.Second))
 	rounds = append(rounds, round{name: "slow and vanishing clients", long: true, kind: kindClients})

@@ -112,7 +112,11 @@ func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients []
 		if s.references != nil {
 			ref = s.references[i]
 		}
-		v := oracle.Judge(rec, ref, log, results.Of(stream), p.Restarts())
+		stored := results.Of(stream)
+		v := oracle.Judge(rec, ref, log, stored, p.Restarts())
+		if out.Kind == kindDevice && ref != nil {
+			v = oracle.JudgeDevice(rec, ref, log, stored)
+		}
 		for _, c := range clients[i] {
 			got, doubled, holes := c.Heard()
 			v.Agree(c.Name, log, got, doubled, holes)
@@ -142,7 +146,23 @@ func inject(ctx context.Context, p *rig.Rig, r round, files map[string]string, w
 		atPoint(ctx, p, r, files, w, out)
 		return
 	}
-	p.Play(files)
+	stop := func() {}
+	if r.kind == kindDevice {
+		streams := slices.Sorted(maps.Keys(files))
+		var paths []string
+		for _, stream := range streams {
+			paths = append(paths, files[stream])
+		}
+		var err error
+		if stop, err = p.Record(ctx, streams, paths, w.length()); err != nil {
+			out.Lost++
+			out.Notes = append(out.Notes, err.Error())
+			return
+		}
+	} else {
+		p.Play(files)
+	}
+	defer func() { stop() }()
 	if r.kind == kindClients {
 		out.Faults = crowd(ctx, p, slices.Sorted(maps.Keys(files)), w.length())
 	}
@@ -168,7 +188,7 @@ func inject(ctx context.Context, p *rig.Rig, r round, files map[string]string, w
 			continue
 		}
 		out.Faults++
-		if r.kind == kindKill {
+		if r.kind == kindKill || r.kind == kindDevice && f.target == rig.NATS {
 			out.Kills++
 		}
 		settle(ctx, p, w, at, out, f.target)
@@ -199,12 +219,12 @@ func strike(ctx context.Context, p *rig.Rig, r round, f fault) bool {
 		a, s := p.Active(ctx)
 		target = map[string]string{active: a, standby: s}[target]
 	}
-	if r.kind == kindCut || r.kind == kindDelay || r.kind == kindHalfOpen {
+	if r.kind == kindCut || r.kind == kindDevice && target == "capture" || r.kind == kindDelay || r.kind == kindHalfOpen {
 		p.Note("%s of %s for %v", r.kind, target, f.length)
 		proxy := p.Proxies[target]
 		var err error
 		switch r.kind {
-		case kindCut:
+		case kindCut, kindDevice:
 			err = proxy.Cut(f.length)
 		case kindDelay:
 			err = proxy.Delay(f.length/15, f.length)

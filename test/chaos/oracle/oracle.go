@@ -78,6 +78,7 @@ type word struct {
 // Reference is what a recording gave without faults.
 type Reference struct {
 	words []word
+	start int    // of the first final, in samples
 	whole []bool // stretches of speech that were in one final
 	any   []bool // … in finals at all
 }
@@ -85,6 +86,9 @@ type Reference struct {
 // NewReference makes one of a stream's log.
 func NewReference(rec *material.Recording, entries []wire.Entry) *Reference {
 	ref := &Reference{words: words(entries)}
+	if all := spans(entries); len(all) > 0 {
+		ref.start = all[0].Start
+	}
 	for _, s := range speech(rec) {
 		one, all := coverage(s, spans(entries))
 		ref.whole, ref.any = append(ref.whole, one >= covered), append(ref.any, all >= covered)
@@ -152,6 +156,30 @@ func (v *Verdict) run(rec *material.Recording, ref *Reference, entries []wire.En
 	if ref != nil && !broken {
 		v.words(spoken(rec, ref.words), spoken(rec, words(entries)))
 	}
+}
+
+// JudgeDevice is Judge for a recording that was played to a device: it began somewhere in
+// the stream, as far before the first final as without faults.
+func JudgeDevice(rec *material.Recording, ref *Reference, entries []wire.Entry, results []*rtapv1.Result) Verdict {
+	at := spans(entries)
+	if len(at) == 0 || len(ref.words) == 0 {
+		return Judge(rec, ref, entries, results, false)
+	}
+	shift := at[0].Start - ref.start
+	moved := &material.Recording{Stream: rec.Stream, Samples: rec.Samples + shift}
+	for _, p := range rec.Parts {
+		q := p
+		q.Speech = nil
+		for _, s := range p.Speech {
+			q.Speech = append(q.Speech, material.Interval{Start: s.Start + shift, End: s.End + shift})
+		}
+		moved.Parts = append(moved.Parts, q)
+	}
+	later := &Reference{start: at[0].Start, whole: ref.whole, any: ref.any}
+	for _, w := range ref.words {
+		later.words = append(later.words, word{w.text, w.at + float64(shift)/rateHz})
+	}
+	return Judge(moved, later, entries, results, false)
 }
 
 // order checks seq, ordinals and the log's end.

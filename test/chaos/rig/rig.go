@@ -16,6 +16,7 @@ import (
 
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/service"
 )
 
 // Names of the processes.
@@ -49,6 +50,7 @@ type Rig struct {
 	log   *os.File
 	kind  Kind
 	ports []int
+	run   int           // that sources belong to
 	plan  func() string // failpoints of sources that are started
 	fired func(time.Time)
 }
@@ -175,9 +177,11 @@ func (r *Rig) Play(files map[string]string) {
 		r.add(Up, "rtap", append(args, sources...)...).start()
 		return
 	}
+	r.run++ // as `rtap up` does: who is started again does not play anew what has ended
 	for _, name := range []string{Capture1, Capture2} {
 		p := r.add(name, "rtap-capture", append(r.args("capture", "http.capture=127.0.0.1:0"), sources...)...)
 		p.mayEnd, p.plan, p.fired = true, r.plan, r.fired
+		p.environ = []string{fmt.Sprintf("%s=chaos-%d", service.RunVariable, r.run)}
 		p.start()
 	}
 }

@@ -120,16 +120,16 @@ func (s *Stream) end(ctx context.Context) error {
 func (s *Stream) settle(ctx context.Context) error {
 	b := s.cp.GetBoundary()
 	s.gapMS = s.cp.GetPendingGapMs()
-	switch b.GetKind() {
-	case rtapv1.Boundary_KIND_UTTERANCE_END, rtapv1.Boundary_KIND_STREAM_END:
-		return s.storeMarker(ctx, b)
-	case rtapv1.Boundary_KIND_SEGMENT:
-	default:
+	if b.GetOrdinal() == 0 {
 		return nil
 	}
+	// Released ones are deleted: what is stored then would stand again, and stay.
 	done, err := s.bus.HasResult(ctx, s.id, b.GetOrdinal())
 	if err != nil || done {
 		return err
+	}
+	if b.GetKind() != rtapv1.Boundary_KIND_SEGMENT {
+		return s.storeMarker(ctx, b)
 	}
 	pcm, err := s.recorded(ctx, b.GetSpan())
 	if err != nil {

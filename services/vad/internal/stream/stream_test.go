@@ -12,6 +12,7 @@ import (
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/vad/internal/stream"
 	"go.uber.org/goleak"
@@ -171,6 +172,26 @@ func TestSuccessorNeitherLosesNorDoubles(t *testing.T) {
 		if got := len(markers(t, b)); got != 3 {
 			t.Errorf("cut at %d: %d markers, want 3", cut, got)
 		}
+	}
+}
+
+// TestReleasedMarkerIsNotStoredAgain: who takes an ended stream over finds its end in the log.
+func TestReleasedMarkerIsNotStoredAgain(t *testing.T) {
+	cfg := settings()
+	b := testkit.Bus(t, cfg)
+	feed(t, open(t, cfg, b), frames(1, 0, talk))
+	cp, _, err := b.LoadCheckpoint(t.Context(), "s")
+	if err != nil || !cp.GetEnded() {
+		t.Fatalf("checkpoint %v: %v", cp, err)
+	}
+	end := &rtapv1.StreamEnd{Type: "StreamEnd", Rtap: &rtapv1.MarkerRtap{StreamId: "s", Ordinal: uint32(cp.GetOrdinal())}}
+	if _, err := b.StoreFinal(t.Context(), wire.Entry{StreamEnd: end}, 0); err != nil {
+		t.Fatal(err)
+	}
+	purge(t, b, bus.StreamResults)
+	open(t, cfg, b)
+	if got := markers(t, b); len(got) != 0 {
+		t.Errorf("stored again: %v", got)
 	}
 }
 
