@@ -77,6 +77,8 @@ const (
 	standby = "egress standby"
 	leader  = "nats leader"
 	cut     = "cut of capture"
+	// halfOpen swallows what the capture of a device sends.
+	halfOpen = "capture, half-open"
 )
 
 // Kinds of rounds.
@@ -145,6 +147,9 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 	// A device does not wait: what it hears meanwhile is in the ring. Its capture is not killed.
 	add(kindDevice, "device: proxy cut 0.2-2 s", some(2*cuts, []string{"capture"}, 200*time.Millisecond, 2*time.Second))
 	add(kindDevice, "device: kill -9 nats", some(cuts, []string{rig.NATS}, 1, 2))
+	// What was sent is swallowed, and only the ring still has it.
+	add(kindDevice, "device: half-open 0.5-2 s", some(cuts, []string{halfOpen}, 500*time.Millisecond, 2*time.Second))
+	rounds[len(rounds)-1].long = false
 	add(kindDelay, "proxy delay 50-400 ms", some(cuts, services, 3*time.Second, 6*time.Second))
 	add(kindHalfOpen, "proxy half-open 1-6 s", some(cuts, services, time.Second, 6*time.Second))
 	rounds = append(rounds, round{name: "slow and vanishing clients", long: true, kind: kindClients})

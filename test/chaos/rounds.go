@@ -177,9 +177,10 @@ func inject(ctx context.Context, p *rig.Rig, r round, files map[string]string, w
 	if len(r.faults) > 0 {
 		w.recovered(ctx, time.Now()) // it has begun
 	}
+	began := time.Now()
 	for _, f := range r.faults {
 		sleep(ctx, f.after)
-		if over() || ctx.Err() != nil {
+		if over() || ctx.Err() != nil || r.kind == kindDevice && time.Since(began) > w.length() {
 			return
 		}
 		w.fault()
@@ -238,6 +239,10 @@ func strike(ctx context.Context, p *rig.Rig, r round, f fault) bool {
 	}
 	if target == leader {
 		target = p.Leader(ctx)
+	}
+	if target == halfOpen {
+		p.Note("%s for %v", target, f.length)
+		return p.Proxies["capture"].HalfOpen(f.length) == nil
 	}
 	name := holder(ctx, p, target)
 	p.Note("%s of %s (%s) for %v", r.kind, target, name, f.length)

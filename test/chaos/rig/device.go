@@ -90,7 +90,7 @@ func (r *Rig) Record(ctx context.Context, streams, files []string, length time.D
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(length + 5*time.Second):
+		case <-time.After(length + 10*time.Second):
 		}
 	}()
 	return func() {
