@@ -20,11 +20,15 @@ const (
 )
 
 // prefix returns the tokens to force for a segment of so many samples, or nil when there is
-// no context, or none that the model can take: without tokens there is nothing that tells
-// it where the segment begins.
+// no context, or none that the model can take. Where the segments before came out empty
+// there are no tokens: a word between two pauses is often heard only with what follows it,
+// so their audio is heard again with this one's.
 func (e *Engine) prefix(c *transcriber.Context, samples int) []int64 {
 	if c == nil || len(c.PCM) == 0 || len(c.PCM)+samples > maxSamples || len(c.Tokens) > maxPrefix {
 		return nil
+	}
+	if len(c.Tokens) == 0 {
+		return []int64{bos}
 	}
 	ids := append([]int64{bos}, known(c.Tokens)...)
 	for len(ids) > 1 && e.endsSentence(ids[len(ids)-1]) {

@@ -82,14 +82,17 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	}
 	own := audio[:min(len(audio), len(pcm))]
 	prefix, heard := e.prefix(opts.Context, len(own)), audio
-	forced := e.forced(opts.Forced, limit(own))
+	forced, most := e.forced(opts.Forced, limit(own)), limit(own)
 	if prefix != nil {
 		before, _ := transcriber.Clean(opts.Context.PCM, 0, maxSamples)
 		heard = slices.Concat(before, own)
+		if len(opts.Context.Tokens) == 0 {
+			most = limit(heard)
+		}
 	}
 	reason := ""
 	if prefix != nil || forced != nil {
-		h, err := e.hear(ctx, heard, prefix, forced, limit(own))
+		h, err := e.hear(ctx, heard, prefix, forced, most)
 		if err != nil {
 			return transcriber.Transcript{}, err
 		}

@@ -38,16 +38,13 @@ func (w *Worker) before(ctx context.Context, p piece, info Info, wait time.Durat
 		r := w.await(ctx, p, n)
 		switch {
 		case r.GetKind() == rtapv1.Result_KIND_EMPTY:
-			continue // nothing was said there
+			continue // nothing was heard there
 		case r.GetKind() != rtapv1.Result_KIND_TEXT:
 			return nil, contextMissing
 		case r.GetRecognition().GetModel().GetName() != info.Model || r.GetRecognition().GetModel().GetVersion() != info.Version:
 			return nil, contextModel
 		}
 		tokens = append(tokens, r.GetRecognition().GetTokens()...)
-	}
-	if len(tokens) == 0 {
-		return nil, contextNone
 	}
 	pcm, err := decode(said.GetPcm())
 	if err != nil {
