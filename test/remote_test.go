@@ -168,8 +168,8 @@ func (p *pipeline) logged(t *testing.T, stream string) (out []*rtapv1.Results) {
 	t.Helper()
 	c := dial(t, fmt.Sprintf("ws://127.0.0.1:%d/stream?streams=%s&from_seq=1", p.ws, stream))
 	defer func() { _ = c.Close() }()
-	_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 	for {
+		_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 		_, data, err := c.ReadMessage()
 		if err != nil {
 			t.Fatalf("%s: no end of the stream: %v", stream, err)

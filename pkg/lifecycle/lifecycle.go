@@ -20,6 +20,9 @@ const (
 	// ExitUsage: wrong arguments or configuration, a missing device, an unreadable file.
 	// Starting again without a change cannot help.
 	ExitUsage = 2
+	// ExitEnded: under `rtap up`, the work is done and there is no more to start again for.
+	// A process that was asked to stop ends with ExitOK there as everywhere.
+	ExitEnded = 3
 )
 
 // Env is what a process gets from outside.

@@ -25,7 +25,7 @@ type child struct {
 	environ []string
 	stderr  io.Writer
 	stop    time.Duration
-	// mayEnd: exit code 0 is the end of its work, not a death.
+	// mayEnd: it may come to the end of its work and says so by its exit code.
 	mayEnd bool
 	// reloads: a SIGHUP makes it read its configuration again.
 	reloads bool
@@ -82,7 +82,7 @@ func (c *child) run(ctx context.Context, log *slog.Logger) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil && c.mayEnd:
+		case c.mayEnd && errors.As(err, &exit) && exit.ExitCode() == lifecycle.ExitEnded:
 			return nil
 		case errors.As(err, &exit) && exit.ExitCode() == lifecycle.ExitUsage:
 			return &lifecycle.ExitError{Code: lifecycle.ExitUsage, Err: errors.New(c.name + " cannot start, see its message above")}

@@ -61,9 +61,14 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 		}
 		inputs = append(inputs, in)
 	}
-	return rt.Run(ctx, rt.Config.HTTP.Capture, "http.capture", lifecycle.Part{
+	err = rt.Run(ctx, rt.Config.HTTP.Capture, "http.capture", lifecycle.Part{
 		Name: "sources", Run: func(ctx context.Context) error { return capture(ctx, rt, inputs, listener) },
 	})
+	if err == nil && ctx.Err() == nil && rt.RunID != "" {
+		// Whoever started it must tell this from a process that somebody stopped.
+		return &lifecycle.ExitError{Code: lifecycle.ExitEnded, Err: errors.New("every source has ended")}
+	}
+	return err
 }
 
 // open checks a source before anything starts, so that a bad one is told at once.

@@ -21,7 +21,7 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	if err != nil {
 		return err
 	}
-	c, err := newCrew(rt)
+	c, err := load(ctx, rt)
 	if err != nil {
 		return err
 	}
@@ -37,6 +37,27 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	}
 	parts = append(parts, lifecycle.Part{Name: "settings", Run: c.follow})
 	return rt.Run(ctx, rt.Config.HTTP.STT, "http.stt", parts...)
+}
+
+// load loads the models. That cannot be broken off, and a large one takes longer than a
+// process may take to stop: who is told to stop meanwhile ends without it, having nothing
+// in flight.
+func load(ctx context.Context, rt *service.Runtime) (*crew, error) {
+	type outcome struct {
+		c   *crew
+		err error
+	}
+	loaded := make(chan outcome, 1)
+	go func() {
+		c, err := newCrew(rt)
+		loaded <- outcome{c, err}
+	}()
+	select {
+	case o := <-loaded:
+		return o.c, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // warmUp makes the first real segment as fast as the next: a second of faint tone goes
