@@ -97,7 +97,7 @@ func Main(service, version string, run App) int {
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 	})
 	code := Code(err)
-	if code != ExitOK {
+	if code != ExitOK && code != ExitEnded {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", service, err)
 	}
 	return code

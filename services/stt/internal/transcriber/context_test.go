@@ -24,7 +24,7 @@ func TestContext(t *testing.T) {
 	}{
 		"in order":          {[]uint64{1, 2, 3}, []uint32{7, 8, 9}},
 		"none":              {nil, nil},
-		"silence only":      {[]uint64{2}, nil},
+		"came out empty":    {[]uint64{2}, []uint32{}},
 		"another model":     {[]uint64{3, 4}, nil},
 		"given up":          {[]uint64{3, 5}, nil},
 		"one is not there":  {[]uint64{3, 6}, nil},
