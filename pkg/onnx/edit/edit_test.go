@@ -54,6 +54,13 @@ var (
 		"q Mul q0 s > q",
 		"qk MatMul q ks > scores",
 	}
+	// cross is what the first pass makes of audio.
+	cross = []string{
+		"k Transpose r > present.0.encoder.key",
+		"kt Transpose r > turned",
+		"v Transpose s > present.0.encoder.value",
+	}
+	first = slices.Concat(cross, projection)
 )
 
 // model makes a decoder; what[i] are the nodes of a branch.
@@ -72,7 +79,7 @@ func model(what ...[]string) []byte {
 }
 
 func TestMoonshineDecoder(t *testing.T) {
-	in := model(slices.Concat(attention, projection), projection)
+	in := model(slices.Concat(attention, projection), first)
 	got, err := edit.MoonshineDecoder(in)
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +92,10 @@ func TestMoonshineDecoder(t *testing.T) {
 		"in a branch":  text(200, "unknown in the branch"),
 		"keys":         slices.Concat(node("ks Mul q s > ks"), node("qk MatMul ks kt > scores")),
 		"nodes kept":   node("n Norm x > normed"),
+		"past keys":    text(4, "Concat"),
+		"keys turned":  slices.Concat(text(1, "present.0.encoder.key"), text(2, "turned")),
+		"new values":   node("v Transpose s > fresh.0.encoder.value")[2:],
+		"rows":         slices.Concat(text(1, "normed"), text(1, "logits.from")),
 	} {
 		if !bytes.Contains(got, want) {
 			t.Errorf("%s: %q is not in the outcome", what, want)
@@ -112,7 +123,7 @@ func TestMoonshineDecoderRefuses(t *testing.T) {
 		for i, n := range changed {
 			changed[i] = strings.ReplaceAll(n, old, new)
 		}
-		return [][]string{changed, projection}
+		return [][]string{changed, first}
 	}
 	for name, tt := range map[string]struct {
 		branches [][]string
@@ -121,6 +132,8 @@ func TestMoonshineDecoderRefuses(t *testing.T) {
 		"no branch":           {nil, "0 branches"},
 		"one branch":          {[][]string{whole}, "1 branches"},
 		"no caches":           {[][]string{projection, projection}, "0 layers"},
+		"no audio":            {[][]string{whole, projection}, "makes 0 keys"},
+		"keys not turned":     {[][]string{whole, slices.Concat(cross[:1], projection)}, "turns 0 keys"},
 		"no projection":       {[][]string{attention, projection}, "not where it was"},
 		"other projection":    {other("normed "+weight, weight), "/proj_out/MatMul takes"},
 		"other reader":        {other("n Norm x", "n Norm "+weight+"transposed"), "also read by n"},
@@ -136,7 +149,7 @@ func TestMoonshineDecoderRefuses(t *testing.T) {
 	if _, err := edit.MoonshineDecoder(nil); err == nil || !strings.Contains(err.Error(), "0 graphs") {
 		t.Errorf("nothing: %v", err)
 	}
-	decoder := model(whole, projection)
+	decoder := model(whole, first)
 	for _, n := range []int{1, len(decoder) / 2, len(decoder) - 1} {
 		if _, err := edit.MoonshineDecoder(decoder[:n]); err == nil {
 			t.Errorf("%d of %d bytes were taken", n, len(decoder))
@@ -145,7 +158,7 @@ func TestMoonshineDecoderRefuses(t *testing.T) {
 }
 
 func FuzzMoonshineDecoder(f *testing.F) {
-	f.Add(model(slices.Concat(attention, projection), projection))
+	f.Add(model(slices.Concat(attention, projection), first))
 	f.Add(model(attention))
 	f.Fuzz(func(_ *testing.T, in []byte) {
 		// Whatever it is: an outcome or an error.

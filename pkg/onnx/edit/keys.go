@@ -45,6 +45,46 @@ func rewireKeys(nodes []message) ([]message, int, error) {
 	return nodes, layers, nil
 }
 
+var ofAudio = regexp.MustCompile(`^present\.(\d+\.encoder\.(key|value))$`)
+
+// continueKeys lets the first pass put the keys and values of audio that it makes behind those
+// of earlier audio. Its attention does not read the keys K that it gives, but turns what they are
+// made of by itself:
+//
+//	K = Transpose(R, [0 2 1 3]), Transpose(R, [0 2 3 1])
+//
+// which becomes Transpose(K, [0 1 3 2]). It returns how many keys and values it found.
+func continueKeys(nodes []message) ([]message, int, error) {
+	made := map[string]string{} // what keys are made of → the keys
+	for _, n := range nodes {
+		if m := ofAudio.FindStringSubmatch(n.text(nodeOutput)); m != nil && m[2] == "key" && n.text(nodeOpType) == "Transpose" {
+			made[n.text(nodeInput)] = m[0]
+		}
+	}
+	var out []message
+	found, turned := 0, 0
+	for _, n := range nodes {
+		m := ofAudio.FindStringSubmatch(n.text(nodeOutput))
+		switch keys := made[n.text(nodeInput)]; {
+		case n.text(nodeOpType) != "Transpose":
+			out = append(out, n)
+		case m != nil:
+			found++
+			now := "fresh." + m[1]
+			out = append(append(out, withOutput(n, now)), joined("past_key_values."+m[1], now, m[0])...)
+		case keys != "":
+			turned++
+			out = append(out, newNode("Transpose", []string{keys}, n.texts(nodeOutput), attribute{name: "perm", values: []int64{0, 1, 3, 2}}))
+		default:
+			out = append(out, n)
+		}
+	}
+	if turned != len(made) {
+		return nil, 0, fmt.Errorf("the attention to audio turns %d keys, want one in each of %d layers", turned, len(made))
+	}
+	return out, found, nil
+}
+
 // reader returns the one node that reads value; it must be such an operator with two
 // inputs, value being the one at that place.
 func reader(nodes []message, value, op string, place int) (int, error) {

@@ -13,9 +13,12 @@ import (
 //
 //   - The output projection works on the quantised embedding, see [projected]. As exported
 //     it dequantises all of its 32 768 × 288 weights at every token. It works on the last
-//     position only, the one that is read, so the logits have shape [batch, 1, vocabulary].
+//     positions only, from the input logits.from [1] on, which is negative.
 //   - The cross-attention of the branch with caches no longer transposes and scales the
 //     keys of the whole audio at every token, see [rewireKeys].
+//   - The first pass takes keys and values of audio that an earlier one has made, the part
+//     [past.from, past.to) of past_key_values.N.encoder, and makes only those of
+//     encoder_hidden_states, the frames after them, see [continueKeys].
 //
 // Everything else stays byte for byte.
 func MoonshineDecoder(model []byte) ([]byte, error) {
@@ -38,10 +41,10 @@ func editGraph(graph message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	branches, layers := 0, 0
+	branches, layers, continued := 0, 0, 0
 	branch := func(b message) ([]byte, error) {
-		out, rewired, err := editBranch(b)
-		branches, layers = branches+1, layers+rewired
+		out, rewired, found, err := editBranch(b)
+		branches, layers, continued = branches+1, layers+rewired, continued+found
 		return out, err
 	}
 	_, err = within(graph, graphNode, func(n message) ([]byte, error) {
@@ -62,10 +65,15 @@ func editGraph(graph message) ([]byte, error) {
 	if branches != 2 || layers == 0 {
 		return nil, fmt.Errorf("the decoder has %d branches and %d layers with caches, want 2 and some", branches, layers)
 	}
-	return append(graph, weights.field(), lastPosition.field()).encode(), nil
+	if continued != 2*layers {
+		return nil, fmt.Errorf("the decoder makes %d keys and values of audio, want two in each of %d layers", continued, layers)
+	}
+	return append(graph, weights.field(), hiddenAxis.field(), beyond.field(), pastAxis.field(),
+		value(graphInput, logitsFrom, typeInt64, "one"), value(graphInput, pastFrom, typeInt64, "one"), value(graphInput, pastTo, typeInt64, "one"),
+	).encode(), nil
 }
 
-func editBranch(branch message) (out []byte, layers int, err error) {
+func editBranch(branch message) (out []byte, layers, continued int, err error) {
 	var nodes []message
 	first := -1
 	rest := slices.DeleteFunc(slices.Clone(branch), func(f field) bool { return f.number == graphNode })
@@ -75,7 +83,7 @@ func editBranch(branch message) (out []byte, layers int, err error) {
 		}
 		n, err := parse(f.content)
 		if err != nil {
-			return nil, 0, fmt.Errorf("reading a node: %w", err)
+			return nil, 0, 0, fmt.Errorf("reading a node: %w", err)
 		}
 		if first < 0 {
 			first = i
@@ -83,15 +91,18 @@ func editBranch(branch message) (out []byte, layers int, err error) {
 		nodes = append(nodes, n)
 	}
 	if nodes, err = replaceProjection(nodes); err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	if nodes, layers, err = rewireKeys(nodes); err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
+	}
+	if nodes, continued, err = continueKeys(nodes); err != nil {
+		return nil, 0, 0, err
 	}
 	fields := make([]field, len(nodes))
 	for i, n := range nodes {
 		fields[i] = bytesField(graphNode, n.encode())
 	}
 	// The writer put the nodes in one row; they go back to where the row began.
-	return slices.Insert(rest, first, fields...).encode(), layers, nil
+	return slices.Insert(rest, first, fields...).encode(), layers, continued, nil
 }

@@ -13,6 +13,16 @@ const (
 
 	graphNode        = 1
 	graphInitializer = 5
+	graphInput       = 11
+	graphOutput      = 12
+
+	valueName       = 1
+	valueType       = 2
+	typeTensor      = 1
+	tensorElement   = 1
+	tensorShape     = 2
+	shapeDimension  = 1
+	dimensionSymbol = 2
 
 	nodeInput     = 1
 	nodeOutput    = 2
@@ -22,6 +32,7 @@ const (
 
 	attributeName  = 1
 	attributeInt   = 3
+	attributeInts  = 8
 	attributeGraph = 6
 	attributeType  = 20
 
@@ -30,17 +41,30 @@ const (
 	tensorName     = 8
 	tensorRawData  = 9
 
-	attributeTypeInt = 2
+	attributeTypeInt  = 2
+	attributeTypeInts = 7
 
 	typeFloat = 1
 	typeUint8 = 2
 	typeInt64 = 7
 )
 
-// attribute is an integer AttributeProto that is to be made.
+// attribute is an AttributeProto that is to be made: of an integer, or of several.
 type attribute struct {
-	name  string
-	value int64
+	name   string
+	value  int64
+	values []int64
+}
+
+func (a attribute) encode() []byte {
+	if a.values == nil {
+		return message{bytesField(attributeName, a.name), integerField(attributeInt, a.value), integerField(attributeType, attributeTypeInt)}.encode()
+	}
+	m := message{bytesField(attributeName, a.name)}
+	for _, v := range a.values {
+		m = append(m, integerField(attributeInts, v))
+	}
+	return append(m, integerField(attributeType, attributeTypeInts)).encode()
 }
 
 // newNode makes a NodeProto, named by its first output.
@@ -54,9 +78,7 @@ func newNode(op string, inputs, outputs []string, attributes ...attribute) messa
 	}
 	m = append(m, bytesField(nodeName, outputs[0]+"_"+op), bytesField(nodeOpType, op))
 	for _, a := range attributes {
-		m = append(m, bytesField(nodeAttribute, message{
-			bytesField(attributeName, a.name), integerField(attributeInt, a.value), integerField(attributeType, attributeTypeInt),
-		}.encode()))
+		m = append(m, bytesField(nodeAttribute, a.encode()))
 	}
 	return m
 }
@@ -104,6 +126,19 @@ func initializer(graph message, name string) (tensor, error) {
 		return t, nil
 	}
 	return tensor{}, fmt.Errorf("the graph has no initialiser %s", name)
+}
+
+// value makes a ValueInfoProto, one of a graph's inputs or outputs: a tensor whose
+// dimensions have names; without any it is a scalar.
+func value(number protowire.Number, name string, kind int64, dimensions ...string) field {
+	var shape message
+	for _, d := range dimensions {
+		shape = append(shape, bytesField(shapeDimension, message{bytesField(dimensionSymbol, d)}.encode()))
+	}
+	of := message{integerField(tensorElement, kind), bytesField(tensorShape, shape.encode())}
+	return bytesField(number, message{
+		bytesField(valueName, name), bytesField(valueType, message{bytesField(typeTensor, of.encode())}.encode()),
+	}.encode())
 }
 
 // within replaces the content of every field of that number in m for which change returns

@@ -3,6 +3,7 @@ package edit
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -14,10 +15,14 @@ const (
 	projection = "/proj_out/MatMul"
 	transposed = "model.decoder.embed_tokens.weight_transposed"
 	logits     = "logits"
+	logitsFrom = "logits.from"
 )
 
-// lastPosition is the index that picks the last of all positions.
-var lastPosition = tensor{name: "/proj_out/last_position", kind: typeInt64, shape: []int64{1}, data: int64s(-1)}
+// hiddenAxis is that of the positions in the hidden state; beyond is behind the last of them.
+var (
+	hiddenAxis = tensor{name: "/proj_out/axis", kind: typeInt64, shape: []int64{1}, data: int64s(1)}
+	beyond     = tensor{name: "/proj_out/beyond", kind: typeInt64, shape: []int64{1}, data: int64s(math.MaxInt64)}
+)
 
 // transposedEmbedding makes the weights [width, vocabulary] of uint8 out of the embedding
 // [vocabulary, width].
@@ -68,19 +73,19 @@ func replaceProjection(nodes []message) ([]message, error) {
 	return out, nil
 }
 
-// projected returns the nodes that make the logits of the last position of hidden, which
+// projected returns the nodes that make the logits of the last positions of hidden, which
 // has shape [batch, positions, width]:
 //
-//	row        = Gather(hidden, last position)
-//	xq, xs, xz = DynamicQuantizeLinear(row)
+//	rows       = hidden[:, logits.from:]
+//	xq, xs, xz = DynamicQuantizeLinear(rows)
 //	logits     = float(MatMulInteger(xq, embeddingᵀ, xz, zero point)) · (xs · scale)
 func projected(hidden string) []message {
 	const at = "/proj_out/"
 	return []message{
-		newNode("Gather", []string{hidden, lastPosition.name}, []string{at + "row"}, attribute{"axis", 1}),
-		newNode("DynamicQuantizeLinear", []string{at + "row"}, []string{at + "quantized", at + "scale", at + "zero_point"}),
+		newNode("Slice", []string{hidden, logitsFrom, beyond.name, hiddenAxis.name}, []string{at + "rows"}),
+		newNode("DynamicQuantizeLinear", []string{at + "rows"}, []string{at + "quantized", at + "scale", at + "zero_point"}),
 		newNode("MatMulInteger", []string{at + "quantized", transposed + "_uint8", at + "zero_point", zeroPoint}, []string{at + "sums"}),
-		newNode("Cast", []string{at + "sums"}, []string{at + "float"}, attribute{"to", typeFloat}),
+		newNode("Cast", []string{at + "sums"}, []string{at + "float"}, attribute{name: "to", value: typeFloat}),
 		newNode("Mul", []string{at + "scale", scale}, []string{at + "unit"}),
 		newNode("Mul", []string{at + "float", at + "unit"}, []string{logits}),
 	}

@@ -144,6 +144,8 @@ func transform(how string, data []byte) ([]byte, error) {
 		return out, nil
 	case "moonshine-decoder":
 		return edit.MoonshineDecoder(data)
+	case "moonshine-encoder":
+		return edit.MoonshineEncoder(data)
 	default:
 		return nil, fmt.Errorf("unknown transform %q", how)
 	}

@@ -17,7 +17,7 @@ const (
 func cacheShape(positions int) ort.Shape { return ort.NewShape(1, heads, int64(positions), headSize) }
 
 // cache holds the keys or the values of one layer: of the tokens so far, which grow by one
-// at each pass, or of the audio, which the first pass writes.
+// at each pass, or of the audio, which the first pass makes and [encoded] owns.
 type cache struct {
 	in, out int // places among the decoder's inputs and outputs
 	audio   bool
@@ -26,9 +26,6 @@ type cache struct {
 	// is always in buffer n % 2, and each length needs its tensor only once.
 	buffers [2][]float32
 	tensors [maxPositions + 1]*ort.Tensor[float32]
-
-	// Of audio: one buffer, as long as the longest audio so far.
-	frames *ort.Tensor[float32]
 }
 
 // of returns the cache of so many tokens.
@@ -51,26 +48,19 @@ func (c *cache) of(positions int) (*ort.Tensor[float32], error) {
 	return t, nil
 }
 
-// over returns the cache of so many positions of audio.
-func (c *cache) over(positions int) (*ort.Tensor[float32], error) {
-	if n := heads * positions * headSize; len(c.buffers[0]) < n {
-		c.buffers[0] = make([]float32, n)
+// cut leaves the first positions of a cache of more.
+func (c *cache) cut(from, to int) error {
+	if _, err := c.of(to); err != nil {
+		return err
 	}
-	t, err := ort.NewTensor(cacheShape(positions), c.buffers[0])
-	if err != nil {
-		return nil, fmt.Errorf("making decoder tensors: %w", err)
+	for h := range heads {
+		// Within one buffer the heads move towards its beginning, in order.
+		copy(c.buffers[to%2][h*to*headSize:(h+1)*to*headSize], c.buffers[from%2][h*from*headSize:])
 	}
-	if c.frames != nil {
-		destroy(c.frames)
-	}
-	c.frames = t
-	return t, nil
+	return nil
 }
 
 func (c *cache) close() {
-	if c.frames != nil {
-		destroy(c.frames)
-	}
 	for _, t := range c.tensors {
 		if t != nil {
 			destroy(t)

@@ -7,7 +7,6 @@ import (
 	"unicode"
 
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
-	ort "github.com/yalue/onnxruntime_go"
 )
 
 // heard is a text as tokens, each with its probability. Those that were forced come first.
@@ -23,18 +22,21 @@ type heard struct {
 // one pass, and then takes the most likely token until the end token or the limit. What is
 // forced belongs to the text and to the limit. The decoder tells nothing of its
 // probability but what is heard after it, so it gets the mean of that.
-func (e *Engine) decode(ctx context.Context, hidden *ort.Tensor[float32], prefix, forced []int64, limit int) (h heard, err error) {
+//
+// What is expected goes through the first pass as well: as long as the most likely token is
+// the expected one, its successor is known without another pass. The text is the same.
+func (e *Engine) decode(ctx context.Context, x *encoded, prefix, forced, expected []int64, limit int) (h heard, err error) {
 	if prefix == nil {
 		prefix = []int64{bos}
 	}
 	prefix = slices.Concat(prefix, forced)
 	h = heard{ids: slices.Clone(forced), probs: make([]float64, len(forced)), sentenceEnd: -1}
 	afterWord := len(prefix) > 1 && e.spoken(prefix[len(prefix)-1])
-	logits, err := e.decoder.begin(ctx, hidden, prefix)
+	rows, err := e.decoder.begin(ctx, x, prefix, expected)
 	for err == nil {
-		id, p := best(logits)
+		id, p := best(rows[:vocabularySize])
 		if afterWord {
-			h.sentenceEnd = mass(logits, e.marks, id, p)
+			h.sentenceEnd = mass(rows[:vocabularySize], e.marks, id, p)
 		}
 		if id == eos {
 			h.fill(len(forced), p)
@@ -48,7 +50,15 @@ func (e *Engine) decode(ctx context.Context, hidden *ort.Tensor[float32], prefix
 			h.fill(len(forced), p)
 			return h, nil
 		}
-		logits, err = e.decoder.next(ctx, id)
+		if len(expected) > 0 && expected[0] == id {
+			expected, rows = expected[1:], rows[vocabularySize:]
+			continue
+		}
+		if err = e.decoder.forget(len(expected)); err != nil {
+			break
+		}
+		expected = nil
+		rows, err = e.decoder.next(ctx, id)
 	}
 	return h, err
 }

@@ -2,8 +2,6 @@ package moonshine
 
 import (
 	"context"
-
-	ort "github.com/yalue/onnxruntime_go"
 )
 
 // Best is best.
@@ -11,21 +9,47 @@ var Best = best
 
 // Encoded is what the encoder made of audio.
 type Encoded struct {
-	hidden *ort.Tensor[float32]
-	limit  int
+	*encoded
+
+	limit int
 }
 
 // Encode runs the encoder alone.
 func (e *Engine) Encode(ctx context.Context, audio []float32) (Encoded, error) {
-	hidden, err := e.encode(ctx, audio)
-	return Encoded{hidden, limit(audio)}, err
+	x, err := e.encoder.encode(ctx, "", audio)
+	return Encoded{x, limit(audio)}, err
 }
 
 // Close frees it.
-func (a Encoded) Close() { destroy(a.hidden) }
+func (a Encoded) Close() { a.destroy() }
 
 // Decode runs the decoder alone and returns the number of passes.
 func (e *Engine) Decode(ctx context.Context, a Encoded) (int, error) {
-	h, err := e.decode(ctx, a.hidden, nil, nil, a.limit)
+	for _, v := range a.cross {
+		destroy(v)
+	}
+	a.cross = nil
+	h, err := e.decode(ctx, a.encoded, nil, nil, nil, a.limit)
 	return len(h.ids) + 1, err
+}
+
+// GoesOn says how many samples at the beginning of audio would be taken from the stream's draft.
+func (e *Engine) GoesOn(stream string, audio []float32) int {
+	p := e.encoder.pasts.of(stream)
+	if p == nil {
+		return 0
+	}
+	defer e.encoder.pasts.release(p)
+	first, ok := p.reach(audio)
+	if !ok {
+		return 0
+	}
+	return p.settled()*hop - first
+}
+
+// Pasts is how many streams' drafts are kept.
+func Pasts() int {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	return len(shared.streams)
 }

@@ -9,12 +9,10 @@ package moonshine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/rtap/rtap/pkg/onnx"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
-	ort "github.com/yalue/onnxruntime_go"
 )
 
 const (
@@ -36,7 +34,7 @@ const minConfidence = 0.35
 
 // Engine is a loaded model. One Transcribe at a time.
 type Engine struct {
-	encoder    *onnx.Model
+	encoder    *encoder
 	decoder    *decoder
 	vocabulary []string
 	marks      []int64 // the tokens that end sentences
@@ -49,13 +47,15 @@ func New(threads int) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{vocabulary: vocabulary, marks: sentenceMarks(vocabulary)}
-	opts := onnx.Options{Threads: threads}
-	if e.encoder, err = onnx.Open(Name+"/encoder", opts); err != nil {
+	if e.encoder, err = newEncoder(threads); err != nil {
+		if e.encoder != nil {
+			err = errors.Join(err, e.encoder.close())
+		}
 		return nil, err
 	}
-	model, err := onnx.Open(Name+"/decoder", opts)
+	model, err := onnx.Open(Name+"/decoder", onnx.Options{Threads: threads})
 	if err != nil {
-		return nil, errors.Join(err, e.encoder.Close())
+		return nil, errors.Join(err, e.encoder.close())
 	}
 	if e.decoder, err = newDecoder(model); err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -69,7 +69,15 @@ func (e *Engine) Info() transcriber.Info {
 }
 
 // Close frees the model.
-func (e *Engine) Close() error { return errors.Join(e.encoder.Close(), e.decoder.close()) }
+func (e *Engine) Close() error { return errors.Join(e.encoder.close(), e.decoder.close()) }
+
+// sound is audio of a stream, "" for none, the first so many samples of which are context.
+type sound struct {
+	audio   []float32
+	context int
+	stream  string
+	draft   bool
+}
 
 // Transcribe implements transcriber.Engine.
 func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber.Options) (transcriber.Transcript, error) {
@@ -81,13 +89,13 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 		return dropped(transcriber.DropSilence), nil
 	}
 	own := audio[:min(len(audio), len(pcm))]
-	prefix, heard := e.prefix(opts.Context, len(own)), audio
-	forced, most := e.forced(opts.Forced, limit(own)), limit(own)
+	prefix, forced, most := e.prefix(opts.Context, len(own)), e.forced(opts.Forced, limit(own)), limit(own)
+	heard := sound{audio: audio, stream: opts.Stream, draft: opts.Draft}
 	if prefix != nil {
 		before, _ := transcriber.Clean(opts.Context.PCM, 0, maxSamples)
-		heard = slices.Concat(before, own)
+		heard.audio, heard.context = slices.Concat(before, own), len(before)
 		if len(opts.Context.Tokens) == 0 {
-			most = limit(heard)
+			most = limit(heard.audio)
 		}
 	}
 	reason := ""
@@ -100,20 +108,24 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 			return e.transcript(h, own), nil
 		}
 	}
-	t, err := e.alone(ctx, audio, own)
+	if reason != "" {
+		heard = sound{}
+	}
+	heard.audio, heard.context = audio, 0
+	t, err := e.alone(ctx, heard, own)
 	t.Alone = reason
 	return t, err
 }
 
-// alone decodes own without context and with nothing forced; audio is the same, filled up to what the encoder takes.
-func (e *Engine) alone(ctx context.Context, audio, own []float32) (transcriber.Transcript, error) {
-	h, err := e.hear(ctx, audio, nil, nil, limit(audio))
+// alone decodes own without context and with nothing forced; s is the same, filled up to what the encoder takes.
+func (e *Engine) alone(ctx context.Context, s sound, own []float32) (transcriber.Transcript, error) {
+	h, err := e.hear(ctx, s, nil, nil, limit(s.audio))
 	if err != nil {
 		return transcriber.Transcript{}, err
 	}
 	if len(h.ids) == 0 {
 		if tight := closer(own); tight != nil {
-			if h, err = e.hear(ctx, tight, nil, nil, limit(tight)); err != nil {
+			if h, err = e.hear(ctx, sound{audio: tight}, nil, nil, limit(tight)); err != nil {
 				return transcriber.Transcript{}, err
 			}
 		}
@@ -167,32 +179,22 @@ func limit(audio []float32) int {
 	return int(float64(len(audio))/transcriber.SampleRateHz*tokensPerSecond) + 6
 }
 
-// hear encodes audio and decodes it after prefix and what is forced after that.
-func (e *Engine) hear(ctx context.Context, audio []float32, prefix, forced []int64, limit int) (heard, error) {
-	hidden, err := e.encode(ctx, audio)
+// hear encodes audio and decodes it after prefix and what is forced after that. A draft is
+// always encoded as a whole, and kept for what becomes of the segment.
+func (e *Engine) hear(ctx context.Context, s sound, prefix, forced []int64, limit int) (heard, error) {
+	from := s.stream
+	if s.draft {
+		from = ""
+	}
+	x, err := e.encoder.encode(ctx, from, s.audio)
 	if err != nil {
 		return heard{}, err
 	}
-	defer destroy(hidden)
-	return e.decode(ctx, hidden, prefix, forced, limit)
-}
-
-// encode returns what the encoder makes of audio, [1, positions, width]; the caller
-// destroys it.
-func (e *Engine) encode(ctx context.Context, audio []float32) (*ort.Tensor[float32], error) {
-	input, err := ort.NewTensor(ort.NewShape(1, int64(len(audio))), audio)
-	if err != nil {
-		return nil, fmt.Errorf("making the audio tensor: %w", err)
+	defer e.encoder.pasts.release(x)
+	h, err := e.decode(ctx, x, prefix, forced, x.expected(s.context, forced), limit)
+	if s.draft && s.stream != "" && x.cross != nil {
+		x.own, x.ids = s.context, h.ids
+		e.encoder.pasts.keep(s.stream, x)
 	}
-	defer destroy(input)
-	outputs := []ort.Value{nil}
-	if err := e.encoder.RunContext(ctx, []ort.Value{input}, outputs); err != nil {
-		return nil, fmt.Errorf("encoding audio: %w", err)
-	}
-	hidden, ok := outputs[0].(*ort.Tensor[float32])
-	if !ok {
-		destroy(outputs[0])
-		return nil, fmt.Errorf("encoding audio: the outcome is a %T", outputs[0])
-	}
-	return hidden, nil
+	return h, err
 }

@@ -94,7 +94,7 @@ func (w *Worker) speculative(ctx context.Context, msg jetstream.Msg) {
 // draft decodes preliminary work and tells vad and subscribers.
 func (w *Worker) draft(ctx context.Context, job *taken) {
 	speculative := job.GetKind() == rtapv1.DraftJob_KIND_SPECULATIVE
-	p := piece{stream: job.GetStreamId(), ordinal: job.GetOrdinal(), first: firstOf(job.GetContext(), job.GetOrdinal()), context: job.GetContext()}
+	p := piece{stream: job.GetStreamId(), ordinal: job.GetOrdinal(), first: firstOf(job.GetContext(), job.GetOrdinal()), context: job.GetContext(), open: !speculative}
 	if info := w.engine.Info(); info.Prefixed && job.GetModel() == info.Model {
 		p.forced = job.GetCommittedTokens()
 	}

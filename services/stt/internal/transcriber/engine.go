@@ -17,6 +17,10 @@ type Options struct {
 	Translate bool
 	// Context is what was said just before, for engines that take one; nil for none.
 	Context *Context
+	// Stream is where the audio comes from, "" for nowhere. An engine may keep what it made of
+	// a Draft, an open segment of which more is to come, for what becomes of the segment.
+	Stream string
+	Draft  bool
 	// Forced are tokens of the same model that the text begins with, for engines that take
 	// a context: earlier drafts agreed on them. The transcript holds them as if heard.
 	Forced []uint32

@@ -14,6 +14,7 @@ type piece struct {
 	first   uint64 // ordinal of the utterance's first segment
 	context *rtapv1.Context
 	forced  []uint32
+	open    bool // more of the segment is to come
 }
 
 // hearing is a transcript and how it came about.
@@ -28,6 +29,7 @@ type hearing struct {
 // is called by who has the turn.
 func (w *Worker) hear(ctx context.Context, p piece, pcm []float32, wait time.Duration) (h hearing, err error) {
 	opts := w.opts
+	opts.Stream, opts.Draft = p.stream, p.open
 	h.info, h.outcome = w.engine.Info(), contextNone
 	if h.info.Prompted {
 		opts.Prompt = w.said(ctx, p)

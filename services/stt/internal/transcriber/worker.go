@@ -222,7 +222,7 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 	if job.GetRetry() {
 		wait = 0 // what is not there has gone long ago
 	}
-	h, err := w.hear(ctx, piece{job.GetStreamId(), job.GetOrdinal(), job.GetUtteranceFirstOrdinal(), job.GetContext(), nil}, pcm, wait)
+	h, err := w.hear(ctx, piece{stream: job.GetStreamId(), ordinal: job.GetOrdinal(), first: job.GetUtteranceFirstOrdinal(), context: job.GetContext()}, pcm, wait)
 	w.Load.add(h.spent)
 	if err != nil {
 		w.rt.Log.Error("transcribing failed", "stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId(), "error", err)
