@@ -3,6 +3,7 @@ package onnx_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +15,29 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// encoderInputs are audio and no past to go on from.
+func encoderInputs(t *testing.T, m *onnx.Model, audio ort.Value) []ort.Value {
+	t.Helper()
+	inputs := make([]ort.Value, len(m.Inputs))
+	for i, name := range m.Inputs {
+		var err error
+		switch {
+		case name == "input_values":
+			inputs[i] = audio
+		case name == "position":
+			inputs[i], err = ort.NewScalar(int64(0))
+		case name == "past.from", name == "past.to":
+			inputs[i], err = ort.NewTensor(ort.NewShape(1), []int64{0})
+		default:
+			inputs[i], err = ort.NewEmptyTensor[float32](ort.NewShape(1, 8, 0, 36))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return inputs
+}
+
 // TestRunContext runs an encoder on thirty seconds, stops it, and runs it again.
 func TestRunContext(t *testing.T) {
 	m, err := onnx.Open("moonshine-tiny-en/encoder", onnx.Options{})
@@ -23,13 +47,24 @@ func TestRunContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = audio.Destroy() }()
+	inputs := encoderInputs(t, m, audio)
+	defer func() {
+		for _, v := range inputs {
+			_ = v.Destroy()
+		}
+	}()
+	hidden := slices.Index(m.Outputs, "last_hidden_state")
 	run := func(ctx context.Context) (positions int64, err error) {
-		outputs := []ort.Value{nil}
-		err = m.RunContext(ctx, []ort.Value{audio}, outputs)
-		if outputs[0] != nil {
-			positions = outputs[0].GetShape()[1]
-			_ = outputs[0].Destroy()
+		outputs := make([]ort.Value, len(m.Outputs))
+		err = m.RunContext(ctx, inputs, outputs)
+		for i, v := range outputs {
+			if v == nil {
+				continue
+			}
+			if i == hidden {
+				positions = v.GetShape()[1]
+			}
+			_ = v.Destroy()
 		}
 		return positions, err
 	}
