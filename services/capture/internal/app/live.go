@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/lease"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/capture/internal/framer"
@@ -72,6 +73,33 @@ func (l *live) record(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// keep publishes in terms of the lease until the input ends or ctx is done. A process that
+// is told to stop while it has lost the lease, in an outage of the bus, still sends what it
+// has recorded if it gets the lease back in half of shutdown_timeout.
+func (l *live) keep(ctx context.Context, keeper *lease.Keeper, shown func(held bool)) error {
+	err := keeper.Keep(ctx, func(ctx context.Context, _ lease.Token) error {
+		shown(true)
+		defer shown(false)
+		return l.term(ctx)
+	})
+	if ctx.Err() == nil || l.pub == nil || l.done {
+		return err
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.rt.Config.ShutdownTimeout/2)
+	defer cancel()
+	_ = keeper.Do(last, func(ctx context.Context, _ lease.Token) error {
+		if err := l.takeOver(ctx); err != nil {
+			return err
+		}
+		return l.finish(ctx)
+	})
+	if !l.done {
+		l.rt.Log.Error("stopping without the bus: what was recorded last is lost", "stream_id", l.in.stream(), "frames", l.out.length())
+		l.rt.Metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
+	}
+	return err
 }
 
 // term publishes while ctx goes on.
@@ -187,6 +215,11 @@ func (l *live) finish(ctx context.Context) error {
 	case <-l.ended:
 	case <-last.Done():
 		return last.Err()
+	}
+	if ctx.Err() != nil { // it may have come in the middle of sending
+		if err := l.pub.Resend(last); err != nil {
+			return err
+		}
 	}
 	for f, dropped := l.out.next(); f != nil; f, dropped = l.out.next() {
 		if err := l.send(last, f, dropped); err != nil {

@@ -64,6 +64,13 @@ func (o *outbox) next() (f *rtapv1.Frame, dropped int) {
 	return f, dropped
 }
 
+// length is how many frames there are.
+func (o *outbox) length() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.frames)
+}
+
 // wait returns when there may be a frame, ctx is done, or a time is over.
 func (o *outbox) wait(ctx context.Context, most time.Duration) {
 	select {

@@ -35,19 +35,18 @@ func run(ctx context.Context, rt *service.Runtime, in input, shown func(held boo
 		return err
 	}
 	keeper := rt.Lease(lease.Capture(in.stream()))
-	term := func(ctx context.Context) error { return patient(ctx, rt, in, found) }
 	if in.live() {
 		l := newLive(rt, in)
 		recording := make(chan struct{})
 		recorder, stop := context.WithCancel(ctx)
 		defer func() { stop(); <-recording }()
 		go func() { defer close(recording); l.record(recorder) }()
-		term = l.term
+		return l.keep(ctx, keeper, shown)
 	}
 	return keeper.Keep(ctx, func(ctx context.Context, _ lease.Token) error {
 		shown(true)
 		defer shown(false)
-		return term(ctx)
+		return patient(ctx, rt, in, found)
 	})
 }
 
