@@ -21,12 +21,12 @@ func encoderInputs(t *testing.T, m *onnx.Model, audio ort.Value) []ort.Value {
 	inputs := make([]ort.Value, len(m.Inputs))
 	for i, name := range m.Inputs {
 		var err error
-		switch {
-		case name == "input_values":
+		switch name {
+		case "input_values":
 			inputs[i] = audio
-		case name == "position":
+		case "position":
 			inputs[i], err = ort.NewScalar(int64(0))
-		case name == "past.from", name == "past.to":
+		case "past.from", "past.to":
 			inputs[i], err = ort.NewTensor(ort.NewShape(1), []int64{0})
 		default:
 			inputs[i], err = ort.NewEmptyTensor[float32](ort.NewShape(1, 8, 0, 36))
