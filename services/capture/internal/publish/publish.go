@@ -184,9 +184,13 @@ func (p *Publisher) resend(ctx context.Context, all bool) error {
 // there any more. What was acknowledged once was heard, whatever the server has now.
 func (p *Publisher) overrun(oldest, from uint64) {
 	lost := oldest - min(oldest, max(from, p.acked))
-	p.log.Error("the outage was longer than the ring buffer; audio is lost", "stream_id", p.stream,
-		"frames", lost, "key", "audio.ring_buffer_size_ms")
-	p.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
+	if lost == 0 {
+		p.log.Warn("the server has come back without audio that it had stored; sending what is in the ring again", "stream_id", p.stream)
+	} else {
+		p.log.Error("the outage was longer than the ring buffer; audio is lost", "stream_id", p.stream,
+			"frames", lost, "key", "audio.ring_buffer_size_ms")
+		p.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
+	}
 	p.ring[0].GapMs = max(1, uint32(lost*frameMS))
 	p.ring[0].GapReason = "outage"
 }
