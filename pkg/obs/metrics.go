@@ -30,6 +30,7 @@ type Metrics struct {
 	StoreBytes        *prometheus.GaugeVec     // {store}: what a JetStream stream holds
 	StoreLimit        *prometheus.GaugeVec     // {store}: what it may hold
 	Shed              *prometheus.CounterVec   // {reason}
+	LevelWarnings     *prometheus.CounterVec   // {problem}
 	Errors            *prometheus.CounterVec   // {stage,kind}: kinds as in errorKinds
 	ConfigChanges     *prometheus.CounterVec   // {outcome}: applied or refused while running
 	HTTPRequests      *prometheus.CounterVec   // {route,code}
@@ -97,6 +98,7 @@ func NewMetrics(service, version string) *Metrics {
 	m.BulkheadInUse = gauge("rtap_bulkhead_in_use", "Inferences that run in the process.", "engine")
 	m.BulkheadMax = gauge("rtap_bulkhead_max", "Inferences that may run in the process at once.", "engine")
 	m.STTContext = counter("rtap_stt_context_total", "Segments by what became of the context they were decoded with.", "outcome")
+	m.LevelWarnings = counter("rtap_level_warnings_total", "Warnings about the level of a stream's audio, by problem.", "problem")
 	m.Speculation = counter("rtap_speculation_total", "Segments by what became of the draft that was decoded before they closed.", "outcome")
 	m.SpeculationWasted = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "rtap_speculation_wasted_seconds_total", Help: "Inference time of speculative drafts that no final came of."})

@@ -64,6 +64,7 @@ type Stream struct {
 	stop       func()
 	level      level
 	loudness   loudness
+	quality    quality
 	lastFrames []timedFrame // clocks of recent frames, to find when speech ended
 	history    *history
 }
@@ -239,6 +240,7 @@ func (s *Stream) hear(ctx context.Context, pcm []int16) error {
 		return err
 	}
 	s.measure(pcm, p)
+	s.watch(pcm, p)
 	s.notes()
 	if s.seg.IsOpen() && s.loudness.silent(pcm, float64(p), s.cfg.VAD.OnsetThreshold, s.cfg.VAD.DropDB) {
 		p = 0
