@@ -12,6 +12,9 @@ const (
 	// has in hand when a file is played faster than it was spoken, or speech is dense.
 	contextWait = 2 * time.Second
 	contextPoll = 10 * time.Millisecond
+	// maxUnheard is the most audio, in samples, that came out empty and is heard again with
+	// what follows it: a word between two pauses, not a mumble of seconds.
+	maxUnheard = 3 * SampleRateHz / 2
 )
 
 // What became of a job's context, for rtap_stt_context_total.
@@ -44,7 +47,13 @@ func (w *Worker) before(ctx context.Context, p piece, info Info, wait time.Durat
 		case r.GetRecognition().GetModel().GetName() != info.Model || r.GetRecognition().GetModel().GetVersion() != info.Version:
 			return nil, contextModel
 		}
+		if len(r.GetRecognition().GetTokens()) == 0 {
+			return nil, contextMissing // it would be heard, and said, again
+		}
 		tokens = append(tokens, r.GetRecognition().GetTokens()...)
+	}
+	if len(tokens) == 0 && len(said.GetPcm()) > 2*maxUnheard {
+		return nil, contextNone
 	}
 	pcm, err := decode(said.GetPcm())
 	if err != nil {
