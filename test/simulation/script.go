@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -105,6 +106,13 @@ type room struct {
 }
 
 func newRoom(s script) *room { return &room{script: s, began: time.Now(), heard: map[int]string{}} }
+
+// lastHeard returns the process that heard each frame last.
+func (r *room) lastHeard() map[int]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.heard)
+}
 
 // microphone is one process's ear: it hears what is spoken from now on, and keeps as much
 // as a device's buffer does while the process is busy.

@@ -51,8 +51,9 @@ func (o *oracle) verdict(server *broker.Server, stream string, room *room, alive
 		}
 	}
 	// What a living process has heard is stored, or has been said and lost since.
+	heard := room.lastHeard()
 	for n := range room.script {
-		process := room.heard[n]
+		process := heard[n]
 		if room.script[n] && process != "" && alive(process) && !stored[uint32(n)] && h.finals[uint32(n)] == 0 {
 			o.breaks("lost: word %d of %s was heard by %s and is not stored", n, stream, process)
 			break
