@@ -35,8 +35,26 @@ type watched struct {
 // PublishMsg implements [jetstream.Publisher].
 func (w *watched) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	ack, err := w.JetStream.PublishMsg(ctx, msg, opts...)
+	if atLimit(err) {
+		err = fmt.Errorf("%w: %s: %w", ErrFull, msg.Subject, err)
+		if jobSubject(msg.Subject) {
+			w.note(nil) // the publisher holds back, and says so
+			return ack, err
+		}
+	}
 	w.note(err)
 	return ack, err
+}
+
+// atLimit says whether a stream that refuses what is new has no room, while the server
+// stores what goes elsewhere.
+func atLimit(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == errStoreFailed && strings.HasPrefix(api.Description, "maximum ")
+}
+
+func jobSubject(subject string) bool {
+	return strings.HasPrefix(subject, prefix+"job.final.") || strings.HasPrefix(subject, prefix+"job.ready.")
 }
 
 func (w *watched) note(err error) {
@@ -99,6 +117,10 @@ func (b *Bus) WatchStore(ctx context.Context, report func(reason string)) error 
 		told, at = err != nil, time.Now()
 		if !told {
 			report("")
+			continue
+		}
+		if errors.Is(err, ErrFull) {
+			report(fmt.Sprintf("%v: it goes on when there is room; find out why nothing is taken from there, or raise streams.*.max_mb", err))
 			continue
 		}
 		// A write that is not answered does not say why; making something else does.

@@ -40,6 +40,7 @@ func TestWatchStore(t *testing.T) {
 		"a full disk":          {context.DeadlineExceeded, errors.New("write meta.inf: no space left on device"), "the server's disk is full (write meta.inf: no space left on device): free space there, then restart the server"},
 		"no cause to be found": {context.DeadlineExceeded, context.DeadlineExceeded, "the server stores nothing (context deadline exceeded): free space"},
 		"a store at its limit": {&jetstream.APIError{Code: 503, Description: "insufficient resources"}, errors.New("insufficient resources"), "the server stores nothing (insufficient resources)"},
+		"a queue at its limit": {&jetstream.APIError{Code: 503, ErrorCode: 10077, Description: "maximum bytes exceeded"}, nil, ""},
 		"somebody was first":   {conflict, nil, ""},
 		"no connection":        {nats.ErrConnectionReconnecting, nil, ""},
 		"all is well":          {nil, nil, ""},

@@ -89,7 +89,8 @@ func (b *Bus) StoreCheckpoint(ctx context.Context, cp *rtapv1.Checkpoint, rev ui
 }
 
 // PublishJob stores a closed segment's job and waits for the acknowledgement. One with a
-// draft's text goes where it is taken while an inference runs.
+// draft's text goes where it is taken while an inference runs. ErrFull says that RTAP_JOBS
+// has no room.
 func (b *Bus) PublishJob(ctx context.Context, job *rtapv1.FinalJob) error {
 	subject := FinalJob(job.GetStreamId())
 	if job.GetDraft() != nil {

@@ -29,15 +29,16 @@ type Health struct {
 	metrics  *Metrics
 	onChange func(from, to string)
 	mu       sync.Mutex
-	state    string
+	state    string // as it was set; see shown
 	problems map[string]string
+	degraded map[string]bool // problems that make an active or standby process a degraded one
 	status   *rtapv1.ServiceStatus
 }
 
 // NewHealth starts in state starting, not ready because of "starting".
 func NewHealth(service, instance, version string, m *Metrics) *Health {
 	return &Health{
-		metrics: m, state: StateStarting, problems: map[string]string{},
+		metrics: m, state: StateStarting, problems: map[string]string{}, degraded: map[string]bool{},
 		status: &rtapv1.ServiceStatus{
 			Service: service, Instance: instance, Version: version, Pid: uint32(os.Getpid()),
 			StartedAt: timestamppb.Now(), Attributes: map[string]string{},
@@ -55,14 +56,32 @@ func (h *Health) OnChange(f func(from, to string)) {
 // SetState moves the process to a state. From draining only stopped follows, whoever has
 // not heard of it yet.
 func (h *Health) SetState(to string) {
+	h.change(func() {
+		if h.state != StateStopped && (h.state != StateDraining || to == StateStopped) {
+			h.state = to
+		}
+	})
+}
+
+// Degrade is [Health.SetProblem] with a problem that, as long as it lasts, makes a process
+// that is active or standby a degraded one, whatever its parts set.
+func (h *Health) Degrade(part, reason string) {
+	h.change(func() {
+		h.setProblem(part, reason)
+		if delete(h.degraded, part); reason != "" {
+			h.degraded[part] = true
+		}
+	})
+}
+
+// change does what may change the state that is shown, and tells of it.
+func (h *Health) change(do func()) {
 	h.mu.Lock()
-	from, tell := h.state, h.onChange
-	ends := from == StateStopped || from == StateDraining && to != StateStopped
-	if !ends {
-		h.state = to
-	}
+	from, tell := h.shown(), h.onChange
+	do()
+	to := h.shown()
 	h.mu.Unlock()
-	if from == to || ends {
+	if from == to {
 		return
 	}
 	h.metrics.StateTransitions.WithLabelValues(from, to).Inc()
@@ -71,10 +90,22 @@ func (h *Health) SetState(to string) {
 	}
 }
 
+// shown is the state that others see.
+func (h *Health) shown() string {
+	if len(h.degraded) > 0 && (h.state == StateActive || h.state == StateStandby) {
+		return StateDegraded
+	}
+	return h.state
+}
+
 // SetProblem records why a part of the process is not ready; an empty reason clears it.
 func (h *Health) SetProblem(part, reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.setProblem(part, reason)
+}
+
+func (h *Health) setProblem(part, reason string) {
 	if reason == "" {
 		delete(h.problems, part)
 	} else {
@@ -109,7 +140,7 @@ func (h *Health) Status() *rtapv1.ServiceStatus {
 	defer h.mu.Unlock()
 	s := &rtapv1.ServiceStatus{
 		Service: h.status.GetService(), Instance: h.status.GetInstance(), Version: h.status.GetVersion(),
-		State: h.state, StartedAt: h.status.GetStartedAt(), MetricsAddress: h.status.GetMetricsAddress(),
+		State: h.shown(), StartedAt: h.status.GetStartedAt(), MetricsAddress: h.status.GetMetricsAddress(),
 		Streams: slices.Clone(h.status.GetStreams()), Attributes: maps.Clone(h.status.GetAttributes()), Pid: h.status.GetPid(),
 	}
 	for _, part := range slices.Sorted(maps.Keys(h.problems)) {
@@ -117,7 +148,7 @@ func (h *Health) Status() *rtapv1.ServiceStatus {
 	}
 	live := h.state == StateActive || h.state == StateStandby || h.state == StateDegraded
 	if !live && len(s.Reasons) == 0 {
-		s.Reasons = []string{h.state}
+		s.Reasons = []string{s.GetState()}
 	}
 	s.Ready = live && len(h.problems) == 0
 	if s.Ready {

@@ -31,6 +31,7 @@ type Metrics struct {
 	StoreLimit        *prometheus.GaugeVec     // {store}: what it may hold
 	Shed              *prometheus.CounterVec   // {reason}
 	LevelWarnings     *prometheus.CounterVec   // {problem}
+	HeldBack          prometheus.Gauge         // streams whose segments wait because RTAP_JOBS is full
 	Errors            *prometheus.CounterVec   // {stage,kind}: kinds as in errorKinds
 	ConfigChanges     *prometheus.CounterVec   // {outcome}: applied or refused while running
 	HTTPRequests      *prometheus.CounterVec   // {route,code}
@@ -102,7 +103,9 @@ func NewMetrics(service, version string) *Metrics {
 	m.Speculation = counter("rtap_speculation_total", "Segments by what became of the draft that was decoded before they closed.", "outcome")
 	m.SpeculationWasted = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "rtap_speculation_wasted_seconds_total", Help: "Inference time of speculative drafts that no final came of."})
-	m.Registry.MustRegister(m.SpeculationWasted)
+	m.HeldBack = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rtap_vad_held_back_streams", Help: "Streams that the process holds back, because RTAP_JOBS has no room for their segments."})
+	m.Registry.MustRegister(m.SpeculationWasted, m.HeldBack)
 	m.STTInfo = gauge("rtap_stt_info", "The loaded engine and model.", "engine", "model")
 	m.ContainerHealth = prometheus.NewGauge(prometheus.GaugeOpts{Name: "container_health_status", Help: "1 while the process is ready, else 0."})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{

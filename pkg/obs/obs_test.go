@@ -35,11 +35,25 @@ func TestHealthEndpoints(t *testing.T) {
 	if code, _ := status("/readyz"); code != 200 {
 		t.Errorf("ready: %d", code)
 	}
+	h.Degrade("jobs", "the queue is full")
+	h.SetState(obs.StateActive) // by who knows nothing of it
+	if code, body := status("/readyz"); code != 503 || !strings.Contains(body, "degraded") || !strings.Contains(body, "jobs: the queue is full") {
+		t.Errorf("degraded: %d %s", code, body)
+	}
+	h.SetState(obs.StateDraining)
+	if code, body := status("/readyz"); code != 503 || !strings.Contains(body, "draining") {
+		t.Errorf("draining while degraded: %d %s", code, body)
+	}
+	h.Degrade("jobs", "")
+	h.SetState(obs.StateActive) // too late
+	if code, body := status("/readyz"); code != 503 || !strings.Contains(body, "draining") {
+		t.Errorf("draining: %d %s", code, body)
+	}
 	if code, _ := status("/healthz"); code != 200 {
 		t.Errorf("alive: %d", code)
 	}
 	_, body := status("/metrics")
-	for _, want := range []string{"container_health_status 1", `rtap_state_transitions_total{from="starting",to="active"} 1`, "rtap_memory_usage_bytes", "rtap_cpu_usage_percent"} {
+	for _, want := range []string{"container_health_status 0", `rtap_state_transitions_total{from="starting",to="active"} 1`, `rtap_state_transitions_total{from="active",to="degraded"} 1`, `rtap_state_transitions_total{from="degraded",to="draining"} 1`, "rtap_memory_usage_bytes", "rtap_cpu_usage_percent"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("/metrics lacks %s", want)
 		}

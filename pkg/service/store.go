@@ -5,32 +5,22 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/pkg/bus"
-	"github.com/rtap/rtap/pkg/obs"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
 // watchStore says in the log, as an event, in a metric and in the readiness that what is
 // written is not stored.
 func (r *Runtime) watchStore(ctx context.Context) error {
-	before := ""
 	return r.Bus.WatchStore(ctx, func(reason string) {
-		r.Health.SetProblem("store", reason)
-		state := r.Health.Status().GetState()
+		r.Health.Degrade("store", reason)
 		if reason == "" {
 			r.Log.Info("the NATS server stores again")
 			r.Emit(bus.KindStore, rtapv1.ServiceEvent_SEVERITY_INFO, "the NATS server stores again", nil)
-			if state == obs.StateDegraded && before != "" {
-				r.Health.SetState(before)
-			}
 			return
 		}
 		r.Log.Error("nothing is stored", "reason", reason)
 		r.Metrics.Errors.WithLabelValues(r.Service, "disk_full").Inc()
 		r.Emit(bus.KindStore, rtapv1.ServiceEvent_SEVERITY_ERROR, "nothing is stored: "+reason, nil)
-		if state == obs.StateActive || state == obs.StateStandby {
-			before = state
-			r.Health.SetState(obs.StateDegraded)
-		}
 	})
 }
 

@@ -35,7 +35,7 @@ func Follow(ctx context.Context, rt *service.Runtime, detect func() (Detector, e
 
 // follow is Follow with pauses that may change at any time.
 func follow(ctx context.Context, rt *service.Runtime, detect func() (Detector, error), pauses func() stream.Pauses) error {
-	f := &follower{rt: rt, detect: detect, pauses: pauses, known: map[string]bool{}, ended: map[string]uint64{}}
+	f := &follower{rt: rt, detect: detect, pauses: pauses, known: map[string]bool{}, ended: map[string]uint64{}, held: newHeld(rt)}
 	return f.run(ctx)
 }
 
@@ -43,6 +43,7 @@ type follower struct {
 	rt     *service.Runtime
 	detect func() (Detector, error)
 	pauses func() stream.Pauses
+	held   *held
 
 	mu    sync.Mutex
 	known map[string]bool   // streams that are wanted; true while this process holds the lease
@@ -65,6 +66,7 @@ func (f *follower) run(ctx context.Context) error {
 	}
 	defer unsubscribe()
 	f.rt.Health.SetState(obs.StateActive)
+	defer f.held.stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { f.sweep(ctx) })
@@ -145,7 +147,7 @@ func (f *follower) leave(id string, epoch uint64) {
 	f.show()
 }
 
-func (f *follower) held() (ids []string) {
+func (f *follower) holding() (ids []string) {
 	for id, held := range f.known {
 		if held {
 			ids = append(ids, id)
@@ -155,14 +157,14 @@ func (f *follower) held() (ids []string) {
 	return ids
 }
 
-func (f *follower) show() { f.rt.Health.SetStreams(f.held()) }
+func (f *follower) show() { f.rt.Health.SetStreams(f.holding()) }
 
 // follow works on a stream, when it is this process's turn, until it ends or ctx does.
 func (f *follower) follow(ctx context.Context, id string) {
 	var epoch uint64
 	defer func() { f.leave(id, epoch) }()
 	f.mu.Lock()
-	polite := min(maxPoliteness, time.Duration(len(f.held()))*politeness)
+	polite := min(maxPoliteness, time.Duration(len(f.holding()))*politeness)
 	f.mu.Unlock()
 	if !pause(ctx, polite) {
 		return

@@ -36,7 +36,7 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 		return 0, err
 	}
 	defer func() { _ = detector.Close() }()
-	s, err := stream.New(ctx, id, f.rt.Config, f.rt.Bus, f.rt.Log, f.rt.Metrics, detector)
+	s, err := stream.New(ctx, id, f.rt.Config, f.rt.Bus, f.rt.Log, f.rt.Metrics, detector, f.held.note)
 	if err != nil {
 		return 0, err
 	}
@@ -65,12 +65,12 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 		case <-reconnected:
 			return 0, nil
 		case frame := <-frames:
-			idle.Reset(quiet)
 			s.SetPauses(f.pauses())
 			err = s.Take(ctx, frame)
+			idle.Reset(quiet) // it may have waited for room in RTAP_JOBS
 		case <-idle.C:
-			idle.Reset(quiet)
 			err = s.Idle(ctx)
+			idle.Reset(quiet)
 		}
 		if err != nil {
 			return 0, err

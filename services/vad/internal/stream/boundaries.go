@@ -53,8 +53,8 @@ func (s *Stream) publish(ctx context.Context, b *rtapv1.Boundary, pcm []int16, s
 	if known != nil {
 		job.Context, job.Draft, job.DraftSttMs = nil, known.GetRecognition(), known.GetSttMs()
 	}
-	if !bus.Retry(ctx, s.log, "publishing a job", func() error { return s.bus.PublishJob(ctx, job) }) {
-		return ctx.Err()
+	if err := s.offer(ctx, job); err != nil {
+		return err
 	}
 	failpoint.At("vad/job-published")
 	s.log.Debug("segment closed", "segment_id", b.GetSegmentId(), "reason", b.GetReason(), "samples", len(pcm))

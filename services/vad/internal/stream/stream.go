@@ -47,6 +47,7 @@ type Stream struct {
 	log      *slog.Logger
 	metrics  *obs.Metrics
 	detector Detector
+	hold     Hold
 
 	cp       *rtapv1.Checkpoint
 	revision uint64
@@ -75,9 +76,9 @@ type timedFrame struct {
 }
 
 // New loads the stream's checkpoint and settles what its last boundary left open. Close
-// ends what it has begun.
-func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *slog.Logger, m *obs.Metrics, d Detector) (*Stream, error) {
-	s := &Stream{id: id, cfg: cfg, pauses: PausesOf(cfg), bus: b, log: log.With("stream_id", id), metrics: m, detector: d, floats: make([]float32, frame)}
+// ends what it has begun. hold is told of waiting for room in RTAP_JOBS.
+func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *slog.Logger, m *obs.Metrics, d Detector, hold Hold) (*Stream, error) {
+	s := &Stream{id: id, cfg: cfg, pauses: PausesOf(cfg), bus: b, log: log.With("stream_id", id), metrics: m, detector: d, hold: hold, floats: make([]float32, frame)}
 	var err error
 	if s.cp, s.revision, err = b.LoadCheckpoint(ctx, id); err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ func settings() *config.Config {
 
 func open(t *testing.T, cfg *config.Config, b *bus.Bus) *stream.Stream {
 	t.Helper()
-	s, err := stream.New(t.Context(), "s", cfg, b, slog.New(slog.DiscardHandler), obs.NewMetrics("vad", "test"), loudness{})
+	s, err := stream.New(t.Context(), "s", cfg, b, slog.New(slog.DiscardHandler), obs.NewMetrics("vad", "test"), loudness{}, func(string, bool) {})
 	if err != nil {
 		t.Fatal(err)
 	}
