@@ -22,7 +22,7 @@ const usage = `usage: rtap bench [COMMAND] [FLAGS]
 
   (none)        the whole pipeline in real time: latencies, words, loss, CPU and memory, beside the goals
   latency       the same in a minute, with one stream
-  stress        more and more streams, until finals come too late: how many this machine holds
+  stress        more and more streams, until finals come too late: how many this machine holds; and bursts above that
   capacity      what so many streams need, computed from what --json of the bench wrote
   endpointing   what closes segments: pause and threshold against words, delay and cuts inside speech
   utterances    what the bench plays, cut at its ends of speech, for other recognisers

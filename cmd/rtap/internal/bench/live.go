@@ -35,6 +35,8 @@ type liveOptions struct {
 	markdown          string
 	messages          string
 	reference, strict bool
+	// grace is how long after the end of the audio the last final may come; scrape is how often metrics are read.
+	grace, scrape time.Duration
 }
 
 const (
@@ -90,6 +92,7 @@ func (o *liveOptions) settle(rest []string) error {
 	case o.via != viaFile && o.via != viaListen:
 		return fmt.Errorf("rtap bench: --via %q: want file or listen", o.via)
 	}
+	o.grace, o.scrape = patience, scrapeEvery
 	if o.duration == 0 && o.utterances == 0 {
 		o.duration = 5 * time.Minute
 	}

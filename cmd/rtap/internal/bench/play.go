@@ -22,8 +22,8 @@ const (
 	watchEvery  = time.Second
 	scrapeEvery = 10 * time.Second
 	showEvery   = 15 * time.Second
-	// grace is how long after the end of the audio the last final may come.
-	grace      = 60 * time.Second
+	// patience is how long after the end of the audio the last final may come.
+	patience   = 60 * time.Second
 	fsyncTimes = 200
 )
 
@@ -37,7 +37,8 @@ type played struct {
 	before    *rig.Metrics // when the first word is spoken
 	after     *rig.Metrics
 	buffer    float64
-	stored    int // finals in the log
+	highest   map[string]float64 // gauges, by what they rose to
+	stored    int                // finals in the log
 	dead      int
 	storage   map[string]rig.Stored
 	model     string
@@ -136,14 +137,14 @@ func play(ctx context.Context, env lifecycle.Env, o liveOptions, recordings []ma
 	if late := clock.Now().GetMonotonicNs() - p.earliest(); late > 0 {
 		return nil, fmt.Errorf("the pipeline was ready %v after the first word was spoken: give it more time with --idle", time.Duration(late).Round(time.Millisecond))
 	}
-	if err := p.listen(ctx, env.Stderr, pipe, e); err != nil {
+	if err := p.listen(ctx, env.Stderr, o, pipe, e); err != nil {
 		return nil, err
 	}
 	return p, p.finish(ctx, env.Stderr, pipe, e)
 }
 
 // listen waits until every stream has ended, and watches meanwhile.
-func (p *played) listen(ctx context.Context, progress io.Writer, pipe *rig.Pipeline, e ears) error {
+func (p *played) listen(ctx context.Context, progress io.Writer, o liveOptions, pipe *rig.Pipeline, e ears) error {
 	watching, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	var watchErr error
@@ -176,10 +177,10 @@ func (p *played) listen(ctx context.Context, progress io.Writer, pipe *rig.Pipel
 			return err
 		}
 		now := clock.Now().GetMonotonicNs()
-		if now > longest+int64(grace) {
-			return fmt.Errorf("%d of %d streams have not ended %v after their audio: %s", len(p.streams)-e.ended(), len(p.streams), grace, pipe.Log())
+		if now > longest+int64(o.grace) {
+			return fmt.Errorf("%d of %d streams have not ended %v after their audio: %s", len(p.streams)-e.ended(), len(p.streams), o.grace, pipe.Log())
 		}
-		if time.Since(scraped) > scrapeEvery {
+		if time.Since(scraped) > o.scrape {
 			scraped = time.Now()
 			if m, err := pipe.Scrape(ctx); err == nil {
 				p.fill(m)
@@ -197,7 +198,11 @@ func (p *played) listen(ctx context.Context, progress io.Writer, pipe *rig.Pipel
 }
 
 func (p *played) fill(m *rig.Metrics) {
+	if p.highest == nil {
+		p.highest = map[string]float64{}
+	}
 	for key, v := range m.Gauges {
+		p.highest[key] = max(p.highest[key], v)
 		if len(key) > len(bufferGauge) && key[:len(bufferGauge)] == bufferGauge {
 			p.buffer = max(p.buffer, v)
 		}

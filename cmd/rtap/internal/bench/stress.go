@@ -18,6 +18,7 @@ import (
 // stressOptions of `rtap bench stress`.
 type stressOptions struct {
 	liveOptions
+	burstOptions
 	most int
 	goal float64 // ms
 }
@@ -32,11 +33,13 @@ type step struct {
 
 // stressResult is what --json writes.
 type stressResult struct {
-	At       time.Time `json:"at"`
-	Version  string    `json:"version"`
-	GoalMS   float64   `json:"ttfs_p95_goal_ms"`
-	Capacity int       `json:"capacity"` // streams; 0 when not even one holds
-	Steps    []step    `json:"steps"`
+	At       time.Time  `json:"at"`
+	Version  string     `json:"version"`
+	GoalMS   float64    `json:"ttfs_p95_goal_ms"`
+	Capacity int        `json:"capacity"` // streams; 0 when not even one holds
+	Given    bool       `json:"capacity_given"`
+	Steps    []step     `json:"steps"`
+	Overload []overload `json:"overload"`
 }
 
 func parseStress(env lifecycle.Env) (o stressOptions, err error) {
@@ -53,6 +56,7 @@ func parseStress(env lifecycle.Env) (o stressOptions, err error) {
 	fs.Uint64Var(&o.seed, "seed", 1, "of the order of clips and the pauses between them")
 	fs.StringVar(&o.via, "via", viaFile, "file or listen, as rtap bench")
 	fs.StringVar(&o.nats, "nats", "", "`URL` of a running server, instead of one of our own")
+	o.register(fs)
 	fs.StringVar(&o.json, "json", "", "write everything to a `file` as JSON; - is standard output, in place of the table")
 	if err := fs.Parse(env.Args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -64,17 +68,22 @@ func parseStress(env lifecycle.Env) (o stressOptions, err error) {
 	if o.most < 1 || o.most > mostStreams || o.goal <= 0 || o.duration < 10*time.Second {
 		return o, lifecycle.Usage(fmt.Errorf("rtap bench stress: --max wants 1 to %d, --goal more than 0, --duration at least 10s", mostStreams))
 	}
-	return o, lifecycle.Usage(o.settle(fs.Args()))
+	return o, lifecycle.Usage(errors.Join(o.check(), o.settle(fs.Args())))
 }
 
-// stress doubles the streams until finals are too late, and then halves the difference.
+// stress doubles the streams until finals are too late, and then halves the difference; then
+// it lets a multiple of that talk for a moment.
 func stress(ctx context.Context, env lifecycle.Env) error {
 	o, err := parseStress(env)
 	if err != nil {
 		return err
 	}
-	res := stressResult{At: time.Now(), Version: env.Version, GoalMS: o.goal}
-	search(o.most, func(n int) bool {
+	res := stressResult{At: time.Now(), Version: env.Version, GoalMS: o.goal, Capacity: o.capacity, Given: o.capacity > 0, Overload: []overload{}}
+	most := o.most
+	if res.Given {
+		most = 0
+	}
+	search(most, func(n int) bool {
 		if err = ctx.Err(); err != nil {
 			return false
 		}
@@ -86,7 +95,14 @@ func stress(ctx context.Context, env lifecycle.Env) error {
 		}
 		return s.Holds
 	})
-	if err != nil {
+	for _, factor := range o.factors {
+		if err != nil || ctx.Err() != nil {
+			break
+		}
+		fmt.Fprintf(env.Stderr, "a burst at %g times the capacity\n", factor)
+		res.Overload = append(res.Overload, o.overloaded(ctx, env, res.Capacity, factor))
+	}
+	if err = errors.Join(err, ctx.Err()); err != nil {
 		return err
 	}
 	if o.json != "" {
@@ -107,6 +123,7 @@ func stress(ctx context.Context, env lifecycle.Env) error {
 
 // search tries 1, 2, 4 … up to most, and then between the last that held and the first that
 // did not, until they lie a tenth apart.
+// Up to none it tries nothing.
 func search(most int, holds func(n int) bool) {
 	good, bad := 0, most+1
 	for n := 1; n <= most; n = min(2*n, most) {
@@ -142,6 +159,9 @@ func (o stressOptions) try(ctx context.Context, env lifecycle.Env, n int) step {
 }
 
 func stressTable(out io.Writer, res stressResult) error {
+	if res.Given {
+		return overloadTable(out, res.Overload)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "STREAMS\tTTFS P50\tP95\tPIPELINE P95\tINTERIM P95\tWER %\tCPU %\tMB\tSHED\tOTHERS %\tHOLDS")
 	for _, s := range res.Steps {
@@ -161,5 +181,8 @@ func stressTable(out io.Writer, res stressResult) error {
 		return fmt.Errorf("writing: %w", err)
 	}
 	fmt.Fprintf(out, "\ncapacity: %d always-talking streams with 95 of 100 finals within %.0f ms of the end of speech, none lost\n", res.Capacity, res.GoalMS)
-	return nil
+	if len(res.Overload) == 0 {
+		return nil
+	}
+	return overloadTable(out, res.Overload)
 }
