@@ -85,13 +85,25 @@ func (q Quantiles) String() string {
 }
 
 func (r Report) queues(w io.Writer) {
-	const row = "%-24s %10s %10s %10s %10s\n"
-	fmt.Fprintf(w, "\n"+row, "QUEUE", "MESSAGES", "SIZE", "PENDING", "PER SECOND")
+	const row = "%-24s %10s %10s %10s %10s %10s\n"
+	fmt.Fprintf(w, "\n"+row, "QUEUE", "MESSAGES", "SIZE", "PENDING", "PER SECOND", "OLDEST")
 	for _, q := range r.Queues {
-		fmt.Fprintf(w, row, q.Name, strconv.FormatUint(q.Messages, 10), size(q.Bytes), strconv.FormatUint(q.Pending, 10), fmt.Sprintf("%.1f", q.Rate))
+		fmt.Fprintf(w, row, q.Name, strconv.FormatUint(q.Messages, 10), size(q.Bytes), strconv.FormatUint(q.Pending, 10), fmt.Sprintf("%.1f", q.Rate), q.oldest())
 	}
 	if len(r.Queues) == 0 {
 		fmt.Fprintln(w, "none can be seen")
+	}
+}
+
+// oldest is the age of its oldest message; below a minute in seconds, since that is where a queue's matters.
+func (q Queue) oldest() string {
+	switch {
+	case q.Messages == 0:
+		return "-"
+	case q.OldestSeconds < 60:
+		return fmt.Sprintf("%.1fs", q.OldestSeconds)
+	default:
+		return age(q.OldestSeconds)
 	}
 }
 

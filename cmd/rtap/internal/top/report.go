@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/rtap/rtap/cmd/rtap/internal/running"
 )
@@ -57,6 +58,9 @@ type Queue struct {
 	Bytes    uint64  `json:"bytes"`
 	Pending  uint64  `json:"pending"` // what consumers have not settled
 	Rate     float64 `json:"messages_per_second"`
+	// OldestSeconds is how long its oldest message has been there, which in RTAP_JOBS is how long a segment has waited for
+	// a worker; 0 when it is empty.
+	OldestSeconds float64 `json:"oldest_seconds"`
 }
 
 // Stream is an audio stream; latencies are in milliseconds, negative where there are none.
@@ -108,7 +112,7 @@ func report(before, now sample, recent bool) Report {
 		}
 	}
 	for _, s := range now.streams {
-		q := Queue{Name: s.Config.Name, Messages: s.State.Msgs, Bytes: s.State.Bytes, Pending: now.pending[s.Config.Name]}
+		q := Queue{Name: s.Config.Name, Messages: s.State.Msgs, Bytes: s.State.Bytes, Pending: now.pending[s.Config.Name], OldestSeconds: oldest(s)}
 		for _, b := range before.streams {
 			if b.Config.Name == q.Name && seconds > 0 && s.State.LastSeq >= b.State.LastSeq {
 				q.Rate = float64(s.State.LastSeq-b.State.LastSeq) / seconds
@@ -118,6 +122,14 @@ func report(before, now sample, recent bool) Report {
 	}
 	r.Streams = streams(gatewayBefore, gateway)
 	return r
+}
+
+// oldest is the age of a stream's first message by the server's own clock, in seconds.
+func oldest(s jetstream.StreamInfo) float64 {
+	if s.State.Msgs == 0 || s.TimeStamp.IsZero() {
+		return 0
+	}
+	return max(0, s.TimeStamp.Sub(s.State.FirstTime).Seconds())
 }
 
 func (s sample) find(instance string) *process {

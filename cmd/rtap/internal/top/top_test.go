@@ -55,7 +55,10 @@ func egress(state string, cpuSeconds float64, metrics running.Families) process 
 }
 
 func queue(name string, messages, last uint64) jetstream.StreamInfo {
-	return jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name}, State: jetstream.StreamState{Msgs: messages, Bytes: messages << 10, LastSeq: last}}
+	return jetstream.StreamInfo{
+		Config: jetstream.StreamConfig{Name: name}, TimeStamp: noon,
+		State: jetstream.StreamState{Msgs: messages, Bytes: messages << 10, LastSeq: last, FirstTime: noon.Add(-6400 * time.Millisecond)},
+	}
 }
 
 func samples(t *testing.T) (before, now sample) {
@@ -69,7 +72,7 @@ func samples(t *testing.T) (before, now sample) {
 	now = sample{
 		at: noon.Add(2 * time.Second), server: server, pending: map[string]uint64{"RTAP_JOBS": 3},
 		processes: []process{starting, egress("standby", 1, gateway(t, 1, 1)), egress("active", 10.5, gateway(t, 100, 100))},
-		streams:   []jetstream.StreamInfo{queue("RTAP_JOBS", 3, 50)},
+		streams:   []jetstream.StreamInfo{queue("RTAP_JOBS", 3, 50), queue("RTAP_RESULTS", 0, 20)},
 	}
 	return before, now
 }
@@ -80,7 +83,7 @@ func TestReport(t *testing.T) {
 	if got := r.Processes[2].CPU; got != 25 {
 		t.Errorf("cpu %v, want 25", got)
 	}
-	if r.Queues[0].Rate != 5 || r.Queues[0].Pending != 3 {
+	if r.Queues[0].Rate != 5 || r.Queues[0].Pending != 3 || r.Queues[0].OldestSeconds != 6.4 || r.Queues[1].OldestSeconds != 0 {
 		t.Errorf("queue %+v", r.Queues[0])
 	}
 	// Since the last look only finals of 0.2 to 0.3 s came, so half of them lie below 0.25.
