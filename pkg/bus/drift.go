@@ -2,12 +2,14 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rtap/rtap/pkg/config"
 )
 
 // updateWait bounds one attempt to change a stream. A server that does not let this user do
@@ -81,6 +83,61 @@ func compare(have, want jetstream.StreamConfig) (Drift, error) {
 		d.owned("log_id", "none", id)
 	}
 	return d, nil
+}
+
+// compareBucket is compare for a bucket and the stream that holds it.
+func compareBucket(have jetstream.StreamConfig, want jetstream.KeyValueConfig) (Drift, error) {
+	d := Drift{Stream: have.Name}
+	d.limit("max_age", have.MaxAge, want.TTL)
+	d.limit("replicas", have.Replicas, want.Replicas)
+	d.owned("max_msgs_per_subject", have.MaxMsgsPerSubject, int64(max(1, want.History)))
+	if want.Storage == jetstream.FileStorage && have.Storage != want.Storage {
+		return d, fixed(have.Name, "storage", have.Storage, want.Storage)
+	}
+	return d, nil
+}
+
+// Drifts says how the streams and buckets that exist differ from what cfg wants, and changes
+// nothing. Broken has, by stream, what cannot be changed in place.
+func Drifts(ctx context.Context, js jetstream.JetStream, cfg *config.Config) (drifts []Drift, broken map[string]error, err error) {
+	broken = map[string]error{}
+	look := func(name string, compare func(have jetstream.StreamConfig) (Drift, error)) error {
+		s, err := js.Stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("looking at stream %s: %w", name, err)
+		}
+		d, err := compare(s.CachedInfo().Config)
+		if err != nil {
+			broken[name] = err
+		} else if len(d.Limits)+len(d.Owned) > 0 {
+			drifts = append(drifts, d)
+		}
+		return nil
+	}
+	for _, want := range streamConfigs(cfg) {
+		err := look(want.Name, func(have jetstream.StreamConfig) (Drift, error) {
+			if want.Name == StreamTranscripts {
+				id := have.Metadata[logIDKey]
+				if id == "" {
+					id = "a new one"
+				}
+				want.Metadata = map[string]string{logIDKey: id}
+			}
+			return compare(have, want)
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, want := range bucketConfigs(cfg) {
+		if err := look("KV_"+want.Bucket, func(have jetstream.StreamConfig) (Drift, error) { return compareBucket(have, want) }); err != nil {
+			return nil, nil, err
+		}
+	}
+	return drifts, broken, nil
 }
 
 // unlimited is how the server says that there is no limit.

@@ -93,12 +93,9 @@ func (b *Bus) setupBucket(ctx context.Context, want jetstream.KeyValueConfig) er
 		return err
 	}
 	have := s.CachedInfo().Config
-	d := Drift{Stream: have.Name}
-	d.limit("max_age", have.MaxAge, want.TTL)
-	d.limit("replicas", have.Replicas, want.Replicas)
-	d.owned("max_msgs_per_subject", have.MaxMsgsPerSubject, int64(max(1, want.History)))
-	if want.Storage == jetstream.FileStorage && have.Storage != want.Storage {
-		return fixed(have.Name, "storage", have.Storage, want.Storage)
+	d, err := compareBucket(have, want)
+	if err != nil {
+		return err
 	}
 	// Leases in a file work as well.
 	want.Storage = have.Storage

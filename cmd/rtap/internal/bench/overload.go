@@ -34,7 +34,7 @@ type burstOptions struct {
 const probe = "bench-probe"
 
 // startEach is what the start of one more stream may take, on a slow machine.
-const startEach = 100 * time.Millisecond
+const startEach = 300 * time.Millisecond
 
 func (o *burstOptions) register(fs *flag.FlagSet) {
 	o.factors = []float64{2, 10}

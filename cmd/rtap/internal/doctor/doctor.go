@@ -96,6 +96,7 @@ func (s *Site) Checks() []Check {
 		{"audio", 10 * time.Second, s.audio},
 		{"ports", 0, s.ports},
 		{"nats", 10 * time.Second, s.nats},
+		{"leases", 15 * time.Second, s.leases},
 		{"disk", 10 * time.Second, s.disk},
 		{"logs", 0, s.logs},
 		{"backups", time.Minute, s.backups}, // the sum of a large one takes its time

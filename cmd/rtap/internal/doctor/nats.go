@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/machine"
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -33,6 +36,10 @@ type Bus struct {
 	Limit, Stored, Free int64 // bytes: of this account on disk (-1: none), and of the volume
 	Present, Missing    []string
 	Differ              []string // streams with other replicas than configured
+	// Changed are settings of streams that are not what RTAP needs, Limits those that are not what this configuration
+	// says, and Broken, by stream, what cannot be put right in place.
+	Changed, Limits []string
+	Broken          map[string]error
 }
 
 func (s *Site) nats(ctx context.Context) []Finding {
@@ -48,7 +55,7 @@ func (s *Site) nats(ctx context.Context) []Finding {
 	if b.Local {
 		b.Free, _ = machine.FreeDisk(s.DataDir)
 	}
-	b.jetStream(ctx, conn)
+	b.jetStream(ctx, conn, s.Config)
 	return b.Findings()
 }
 
@@ -71,7 +78,7 @@ func local(list string) bool {
 	return true
 }
 
-func (b *Bus) jetStream(ctx context.Context, conn *nats.Conn) {
+func (b *Bus) jetStream(ctx context.Context, conn *nats.Conn, cfg *config.Config) {
 	js, err := jetstream.New(conn)
 	if err != nil {
 		b.JetStream = err
@@ -102,6 +109,27 @@ func (b *Bus) jetStream(ctx context.Context, conn *nats.Conn) {
 			}
 			if have := stream.CachedInfo().Config.Replicas; have != b.Replicas {
 				b.Differ = append(b.Differ, fmt.Sprintf("%s (%d)", name, have))
+			}
+		}
+	}
+	b.drift(ctx, js, cfg)
+}
+
+// drift compares the streams with what they should be.
+func (b *Bus) drift(ctx context.Context, js jetstream.JetStream, cfg *config.Config) {
+	drifts, broken, err := bus.Drifts(ctx, js, cfg)
+	if err != nil {
+		b.JetStream = err
+		return
+	}
+	b.Broken = broken
+	for _, d := range drifts {
+		for _, what := range d.Owned {
+			b.Changed = append(b.Changed, d.Stream+": "+strings.ReplaceAll(what, ", now ", ", should be "))
+		}
+		for _, what := range d.Limits {
+			if !strings.HasPrefix(what, "replicas ") { // they have a finding of their own
+				b.Limits = append(b.Limits, d.Stream+": "+strings.ReplaceAll(what, ", now ", ", here "))
 			}
 		}
 	}
@@ -145,7 +173,7 @@ func (b Bus) Findings() []Finding {
 		out = append(out, Finding{"jetstream", Fail, "it stores nothing: " + b.Write.Error(),
 			"free space on the server's disk or raise its limits (max_file_store, nats.embedded.max_storage_mb), then restart the server: after a full disk it accepts nothing until then"})
 	}
-	return append(out, b.storage(), b.streams())
+	return append(append(out, b.storage(), b.streams()), b.settings()...)
 }
 
 func (b Bus) unreachable() Finding {
@@ -193,6 +221,22 @@ func (b Bus) storage() Finding {
 		f.Advice = "lower max_file_store (nats.embedded.max_storage_mb) or free some space; after a full disk JetStream accepts nothing until it is started again"
 	}
 	return f
+}
+
+// settings tells of streams that somebody, or another configuration, made otherwise.
+func (b Bus) settings() (out []Finding) {
+	const name = "stream settings"
+	for _, stream := range slices.Sorted(maps.Keys(b.Broken)) {
+		what, advice, _ := strings.Cut(b.Broken[stream].Error(), ": ")
+		out = append(out, Finding{name, Fail, stream + ": " + what, advice})
+	}
+	if len(b.Changed) > 0 {
+		out = append(out, Finding{name, Warn, "somebody changed what RTAP rests on: " + strings.Join(b.Changed, "; "), "restart one of RTAP's processes: it puts that right and says so; find out who did it"})
+	}
+	if len(b.Limits) > 0 {
+		out = append(out, Finding{name, Info, "limits differ from this configuration: " + strings.Join(b.Limits, "; "), "the next process that starts applies its own configuration"})
+	}
+	return out
 }
 
 func (b Bus) streams() Finding {

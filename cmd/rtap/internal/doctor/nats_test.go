@@ -55,7 +55,21 @@ func TestBus(t *testing.T) {
 			[]want{answers, {"jetstream", doctor.Warn, "limit is 4096 MB, but the disk has only 2048 MB", "max_file_store"}, streams},
 		},
 		"some missing": {facts(func(b *doctor.Bus) { b.Missing = []string{"RTAP_JOBS"} }), []want{answers, js, {"streams", doctor.Warn, "RTAP_JOBS is missing", "restart"}}},
-		"none yet":     {facts(func(b *doctor.Bus) { b.Present, b.Missing = nil, []string{"RTAP_JOBS"} }), []want{answers, js, {"streams", doctor.Info, "none yet", ""}}},
+		"changed by hand": {
+			facts(func(b *doctor.Bus) { b.Changed = []string{"RTAP_JOBS: discard DiscardOld, should be DiscardNew"} }),
+			[]want{answers, js, streams, {"stream settings", doctor.Warn, "DiscardOld, should be", "puts that right"}},
+		},
+		"of another configuration": {
+			facts(func(b *doctor.Bus) { b.Limits = []string{"RTAP_AUDIO: max_age 1h0m0s, here 10m0s"} }),
+			[]want{answers, js, streams, {"stream settings", doctor.Info, "max_age 1h0m0s, here 10m0s", "its own configuration"}},
+		},
+		"cannot be changed": {
+			facts(func(b *doctor.Bus) {
+				b.Broken = map[string]error{"RTAP_JOBS": errors.New("it has storage Memory: stop RTAP")}
+			}),
+			[]want{answers, js, streams, {"stream settings", doctor.Fail, "RTAP_JOBS: it has storage Memory", "stop RTAP"}},
+		},
+		"none yet": {facts(func(b *doctor.Bus) { b.Present, b.Missing = nil, []string{"RTAP_JOBS"} }), []want{answers, js, {"streams", doctor.Info, "none yet", ""}}},
 	} {
 		t.Run(name, func(t *testing.T) { expect(t, tt.facts.Findings(), tt.wants...) })
 	}
@@ -72,12 +86,14 @@ func TestBusGathered(t *testing.T) {
 	b := testkit.Connect(t, s.Config)
 	expect(t, s.Check(t, "nats"), answers, js, want{"streams", doctor.OK, "all 11", ""})
 	full(t, b)
-	expect(t, s.Check(t, "nats"), answers, want{"jetstream", doctor.Fail, "it stores nothing: ", "restart the server"}, js, want{"streams", doctor.OK, "all 11", ""})
+	expect(t, s.Check(t, "nats"), answers, want{"jetstream", doctor.Fail, "it stores nothing: ", "restart the server"}, js, want{"streams", doctor.OK, "all 11", ""},
+		want{"stream settings", doctor.Warn, "RTAP_EVENTS: discard DiscardNew, should be DiscardOld; RTAP_EVENTS: max_msgs 1, should be -1", "restart one"})
 	if err := b.JS().DeleteStream(t.Context(), "RTAP_EVENTS"); err != nil {
 		t.Fatal(err)
 	}
 	s.Config.NATS.Replicas = 3
-	expect(t, s.Check(t, "nats"), answers, want{"replicas", doctor.Fail, "stands alone", ""}, js, want{"streams", doctor.Warn, "RTAP_EVENTS is missing", ""})
+	expect(t, s.Check(t, "nats"), answers, want{"replicas", doctor.Fail, "stands alone", ""}, js, want{"streams", doctor.Warn, "RTAP_EVENTS is missing", ""},
+		want{"stream settings", doctor.Fail, "RTAP_AUDIO: it has persist mode Async", "stop RTAP"})
 
 	s.Config.NATS.Credentials = "/nowhere"
 	expect(t, s.Check(t, "nats"), want{"nats", doctor.Fail, "nats.credentials", "a file that is there"})
