@@ -83,5 +83,12 @@ func Between(a, b *rtapv1.Clock) (d time.Duration, synchronised bool) {
 	return max(0, b.GetCapturedAt().AsTime().Sub(a.GetCapturedAt().AsTime())), false
 }
 
+// Later says whether b lies after a; which, for stamps from different hosts, their wall
+// clocks decide.
+func Later(a, b *rtapv1.Clock) bool {
+	d, _ := Between(a, b)
+	return d > 0
+}
+
 // Since returns the time from a until now; see [Between].
 func Since(a *rtapv1.Clock) (time.Duration, bool) { return Between(a, Now()) }

@@ -15,8 +15,9 @@ import (
 
 // oracle knows what must never be, and judges each accepted write.
 type oracle struct {
-	// gone says whether a part of a span's audio is neither stored nor in a living ring.
-	gone func(stream string, span *rtapv1.Span, numbers map[place]frameWrite) bool
+	// gone says whether a part of a span's audio is neither stored nor in the ring of who
+	// captures now.
+	gone func(stream string, span *rtapv1.Span, newest uint64, numbers map[place]frameWrite) bool
 
 	mu      sync.Mutex
 	broken  []string
@@ -25,7 +26,8 @@ type oracle struct {
 
 // history is everything that was ever accepted of one stream.
 type history struct {
-	epoch      uint64 // the newest that was given out
+	epoch      uint64        // the newest that was given out
+	began      *rtapv1.Clock // of the first frame that was ever stored
 	frames     map[place]frameWrite
 	checkpoint *rtapv1.Checkpoint
 	writers    []string // of checkpoints, when they changed
@@ -135,6 +137,9 @@ func (o *oracle) frame(w broker.Write, f *rtapv1.Frame) {
 		o.breaks("two writers: frame %d of epoch %d was %v by %s and is %v by %s", at.frame, at.epoch, before.numbers, before.writer, now.numbers, now.writer)
 	}
 	h.frames[at] = now
+	if h.began == nil {
+		h.began = f.GetClock()
+	}
 }
 
 // begun: an epoch is given out once.
@@ -229,7 +234,7 @@ func (o *oracle) result(w broker.Write, r *rtapv1.Result) {
 	h.results[n] = r
 	switch r.GetKind() {
 	case rtapv1.Result_KIND_DEAD:
-		if !o.gone(r.GetStreamId(), r.GetSpan(), h.frames) {
+		if !o.gone(r.GetStreamId(), r.GetSpan(), h.epoch, h.frames) {
 			o.breaks("lost: %s/%d is dead: %s", r.GetStreamId(), n, r.GetReason())
 		}
 	case rtapv1.Result_KIND_TEXT, rtapv1.Result_KIND_EMPTY:

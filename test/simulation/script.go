@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rtap/rtap/pkg/clock"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 const (
@@ -107,6 +107,32 @@ type room struct {
 
 func newRoom(s script) *room { return &room{script: s, began: time.Now(), heard: map[int]string{}} }
 
+// clock stamps the moment at which so many frames have been spoken. It is the schedule's own
+// time, and every process reads the same.
+func (r *room) clock(frames int) *rtapv1.Clock {
+	at := r.began.Add(time.Duration(frames) * frameTime)
+	return &rtapv1.Clock{CapturedAt: timestamppb.New(at), MonotonicNs: at.UnixNano(), BootId: "simulation"}
+}
+
+// moment is the time that [room.clock] has stamped.
+func (r *room) moment(c *rtapv1.Clock) time.Time {
+	if c == nil {
+		return r.began
+	}
+	return time.Unix(0, c.GetMonotonicNs())
+}
+
+// words returns those that were spoken in a time, if only in part.
+func (r *room) words(from, to time.Time) (words []uint32) {
+	for n := range r.script {
+		begins := r.began.Add(time.Duration(n) * frameTime)
+		if r.script[n] && begins.Before(to) && begins.Add(frameTime).After(from) {
+			words = append(words, uint32(n))
+		}
+	}
+	return words
+}
+
 // lastHeard returns the process that heard each frame last.
 func (r *room) lastHeard() map[int]string {
 	r.mu.Lock()
@@ -149,5 +175,5 @@ func (m *microphone) Read(ctx context.Context) (pcm []float32, captured *rtapv1.
 	m.room.mu.Unlock()
 	pcm = m.room.script.pcm(m.next)
 	m.next++
-	return pcm, clock.Now(), lost, nil
+	return pcm, m.room.clock(m.next), lost, nil
 }

@@ -132,10 +132,10 @@ func (w *world) setUp() {
 		panic(err)
 	}
 	w.server.SetWeather(w.bad()) // before anybody's first call
-	for _, id := range w.streams {
-		w.start(&process{service: "capture", stream: id})
-	}
 	for n := range 2 {
+		for _, id := range w.streams {
+			w.start(&process{service: "capture", stream: id, n: n})
+		}
 		for _, s := range []string{"vad", "stt", "egress"} {
 			w.start(&process{service: s, n: n})
 		}
@@ -203,8 +203,9 @@ func (w *world) kill(p *process, after time.Duration) {
 	})
 }
 
-// gone says whether a frame of a span is not stored and the process that had it is dead.
-func (w *world) gone(stream string, span *rtapv1.Span, ever map[place]frameWrite) bool {
+// gone says whether a frame of a span is not stored and the process that had it is dead, or
+// has been succeeded.
+func (w *world) gone(stream string, span *rtapv1.Span, newest uint64, ever map[place]frameWrite) bool {
 	stored := map[place]bool{}
 	for _, data := range w.server.Stored(bus.StreamAudio, bus.Audio(stream)) {
 		f := &rtapv1.Frame{}
@@ -217,7 +218,7 @@ func (w *world) gone(stream string, span *rtapv1.Span, ever map[place]frameWrite
 	defer w.mu.Unlock()
 	for f := span.GetStartSample() / frameSamples; f*frameSamples < span.GetEndSample(); f++ {
 		at := place{span.GetEpoch(), f}
-		if !stored[at] && w.killed[ever[at].writer] {
+		if !stored[at] && (w.killed[ever[at].writer] || span.GetEpoch() < newest) {
 			return true
 		}
 	}
@@ -230,6 +231,9 @@ func (w *world) bad() broker.Weather {
 	weather := broker.Weather{Near: time.Duration(1+r.IntN(20)) * time.Millisecond, Far: time.Duration(100+r.IntN(1500)) * time.Millisecond}
 	if r.IntN(3) > 0 {
 		weather.Slow, weather.LostReply = 0.05*r.Float64(), 0.02*r.Float64()
+	}
+	if r.IntN(3) == 0 {
+		weather.LostCall = 0.02 * r.Float64() // as while a cluster elects a leader
 	}
 	return weather
 }

@@ -170,7 +170,10 @@ type Frame struct {
 	Ingest *IngestPosition `protobuf:"bytes,13,opt,name=ingest,proto3" json:"ingest,omitempty"`
 	// The run of the pipeline that played the source, where it has a name: a capture process
 	// that is started again in the same run goes on where the stored frames end.
-	Run           string `protobuf:"bytes,14,opt,name=run,proto3" json:"run,omitempty"`
+	Run string `protobuf:"bytes,14,opt,name=run,proto3" json:"run,omitempty"`
+	// Recorded before this epoch began, by a process that waited to take the source over:
+	// another one may have stored the same moment. Who has heard a later one drops it.
+	Again         bool `protobuf:"varint,15,opt,name=again,proto3" json:"again,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -301,6 +304,13 @@ func (x *Frame) GetRun() string {
 		return x.Run
 	}
 	return ""
+}
+
+func (x *Frame) GetAgain() bool {
+	if x != nil {
+		return x.Again
+	}
+	return false
 }
 
 // IngestPosition ties the frames of a remote client to the bytes that it sent, so that a
@@ -509,7 +519,7 @@ const file_rtap_v1_audio_proto_rawDesc = "" +
 	"\vcaptured_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"capturedAt\x12!\n" +
 	"\fmonotonic_ns\x18\x02 \x01(\x03R\vmonotonicNs\x12\x17\n" +
-	"\aboot_id\x18\x03 \x01(\tR\x06bootId\"\x89\x03\n" +
+	"\aboot_id\x18\x03 \x01(\tR\x06bootId\"\x9f\x03\n" +
 	"\x05Frame\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
@@ -526,7 +536,8 @@ const file_rtap_v1_audio_proto_rawDesc = "" +
 	"\x06source\x18\v \x01(\tR\x06source\x12\x1a\n" +
 	"\bfinalize\x18\f \x01(\bR\bfinalize\x12/\n" +
 	"\x06ingest\x18\r \x01(\v2\x17.rtap.v1.IngestPositionR\x06ingest\x12\x10\n" +
-	"\x03run\x18\x0e \x01(\tR\x03run\"a\n" +
+	"\x03run\x18\x0e \x01(\tR\x03run\x12\x14\n" +
+	"\x05again\x18\x0f \x01(\bR\x05again\"a\n" +
 	"\x0eIngestPosition\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x1f\n" +
 	"\vbyte_offset\x18\x02 \x01(\x04R\n" +

@@ -222,9 +222,11 @@ type Checkpoint struct {
 	// The end frame of the epoch has been taken.
 	Ended bool `protobuf:"varint,12,opt,name=ended,proto3" json:"ended,omitempty"`
 	// Set while the audio source's gap has not been put into a segment.
-	PendingGapMs  uint32                 `protobuf:"varint,13,opt,name=pending_gap_ms,json=pendingGapMs,proto3" json:"pending_gap_ms,omitempty"`
-	WrittenAt     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=written_at,json=writtenAt,proto3" json:"written_at,omitempty"`
-	Writer        string                 `protobuf:"bytes,15,opt,name=writer,proto3" json:"writer,omitempty"`
+	PendingGapMs uint32                 `protobuf:"varint,13,opt,name=pending_gap_ms,json=pendingGapMs,proto3" json:"pending_gap_ms,omitempty"`
+	WrittenAt    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=written_at,json=writtenAt,proto3" json:"written_at,omitempty"`
+	Writer       string                 `protobuf:"bytes,15,opt,name=writer,proto3" json:"writer,omitempty"`
+	// When the last frame behind the boundary was captured.
+	HeardAt       *Clock `protobuf:"bytes,16,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -362,6 +364,13 @@ func (x *Checkpoint) GetWriter() string {
 		return x.Writer
 	}
 	return ""
+}
+
+func (x *Checkpoint) GetHeardAt() *Clock {
+	if x != nil {
+		return x.HeardAt
+	}
+	return nil
 }
 
 // Boundary is one decision of the segmenter, with an ordinal of its own.
@@ -527,7 +536,7 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"\vprobability\x18\x06 \x01(\x02R\vprobability\x12\x19\n" +
 	"\brms_dbfs\x18\a \x01(\x02R\armsDbfs\x12\x1b\n" +
 	"\tpeak_dbfs\x18\b \x01(\x02R\bpeakDbfs\x12'\n" +
-	"\x0fclipped_samples\x18\t \x01(\rR\x0eclippedSamples\"\xa1\x04\n" +
+	"\x0fclipped_samples\x18\t \x01(\rR\x0eclippedSamples\"\xcc\x04\n" +
 	"\n" +
 	"Checkpoint\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1b\n" +
@@ -548,7 +557,8 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"\x0epending_gap_ms\x18\r \x01(\rR\fpendingGapMs\x129\n" +
 	"\n" +
 	"written_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x16\n" +
-	"\x06writer\x18\x0f \x01(\tR\x06writer\"\xdd\x04\n" +
+	"\x06writer\x18\x0f \x01(\tR\x06writer\x12)\n" +
+	"\bheard_at\x18\x10 \x01(\v2\x0e.rtap.v1.ClockR\aheardAt\"\xdd\x04\n" +
 	"\bBoundary\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.rtap.v1.Boundary.KindR\x04kind\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12!\n" +
@@ -593,23 +603,24 @@ var file_rtap_v1_vad_proto_goTypes = []any{
 	(*Boundary)(nil),              // 3: rtap.v1.Boundary
 	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 	(*Context)(nil),               // 5: rtap.v1.Context
-	(*Span)(nil),                  // 6: rtap.v1.Span
-	(*Clock)(nil),                 // 7: rtap.v1.Clock
+	(*Clock)(nil),                 // 6: rtap.v1.Clock
+	(*Span)(nil),                  // 7: rtap.v1.Span
 }
 var file_rtap_v1_vad_proto_depIdxs = []int32{
 	4, // 0: rtap.v1.VadEvent.captured_at:type_name -> google.protobuf.Timestamp
 	3, // 1: rtap.v1.Checkpoint.boundary:type_name -> rtap.v1.Boundary
 	5, // 2: rtap.v1.Checkpoint.context:type_name -> rtap.v1.Context
 	4, // 3: rtap.v1.Checkpoint.written_at:type_name -> google.protobuf.Timestamp
-	0, // 4: rtap.v1.Boundary.kind:type_name -> rtap.v1.Boundary.Kind
-	6, // 5: rtap.v1.Boundary.span:type_name -> rtap.v1.Span
-	7, // 6: rtap.v1.Boundary.closed_at:type_name -> rtap.v1.Clock
-	7, // 7: rtap.v1.Boundary.speech_ended_at:type_name -> rtap.v1.Clock
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	6, // 4: rtap.v1.Checkpoint.heard_at:type_name -> rtap.v1.Clock
+	0, // 5: rtap.v1.Boundary.kind:type_name -> rtap.v1.Boundary.Kind
+	7, // 6: rtap.v1.Boundary.span:type_name -> rtap.v1.Span
+	6, // 7: rtap.v1.Boundary.closed_at:type_name -> rtap.v1.Clock
+	6, // 8: rtap.v1.Boundary.speech_ended_at:type_name -> rtap.v1.Clock
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_rtap_v1_vad_proto_init() }

@@ -104,6 +104,7 @@ func (l *live) keep(ctx context.Context, keeper *lease.Keeper, shown func(held b
 
 // term publishes while ctx goes on.
 func (l *live) term(ctx context.Context) error {
+	defer l.out.end()
 	if l.done { // the server may have lost it while the lease was lost
 		if err := l.pub.Resend(ctx); err != nil {
 			return err
@@ -150,6 +151,7 @@ func (l *live) takeOver(ctx context.Context) error {
 		return err
 	}
 	if l.pub != nil && newest <= l.epoch { // lower: the server came back empty
+		l.out.resume()
 		return l.pub.Resend(ctx)
 	}
 	if l.before, err = l.rt.Bus.LastFrame(ctx, l.in.stream()); err != nil {
@@ -159,12 +161,13 @@ func (l *live) takeOver(ctx context.Context) error {
 		return err
 	}
 	l.next = 0
+	if l.pub != nil {
+		l.out.putBack(l.pub.Ring())
+	}
 	l.pub = publish.New(l.in.stream(), ringFrames(l.rt), l.rt.Bus, l.rt.Log, l.rt.Metrics)
 	l.rt.Log.Info("source started", "stream_id", l.in.stream(), "source", l.in.name(), "epoch", l.epoch, "rate_hz", l.in.rateHz())
 	announce(l.rt, l.in.stream(), "source started", rtapv1.ServiceEvent_SEVERITY_INFO)
-	if l.before != nil {
-		l.out.skip(l.before.GetClock())
-	}
+	l.out.begin(l.before.GetClock())
 	return nil
 }
 

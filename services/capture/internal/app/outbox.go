@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/obs"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/capture/internal/framer"
@@ -16,10 +17,12 @@ type outbox struct {
 	metrics *obs.Metrics
 
 	mu     sync.Mutex
+	back   []*rtapv1.Frame // taken before, to be published first, under other numbers
 	frames []*rtapv1.Frame
 	size   int
 	filled chan struct{}
-	lost   int // frames dropped since the last one was taken
+	lost   int  // frames dropped since the last one was taken
+	in     bool // a term: what is dropped now, nobody has
 }
 
 func newOutbox(size int, m *obs.Metrics) *outbox {
@@ -32,7 +35,7 @@ func (o *outbox) put(f *rtapv1.Frame) {
 	defer o.mu.Unlock()
 	o.frames = append(o.frames, f)
 	if len(o.frames) > o.size {
-		if o.lost == 0 {
+		if o.in && o.lost == 0 {
 			o.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
 		}
 		dropped := o.frames[0]
@@ -41,11 +44,20 @@ func (o *outbox) put(f *rtapv1.Frame) {
 		o.frames[0].GapMs += dropped.GetGapMs() + frameMS
 		o.frames[0].GapReason = "outage"
 	}
-	o.metrics.BufferUtilization.WithLabelValues("capture").Set(float64(len(o.frames)) / float64(o.size))
+	if o.in {
+		o.metrics.BufferUtilization.WithLabelValues("capture").Set(float64(len(o.frames)) / float64(o.size))
+	}
 	select {
 	case o.filled <- struct{}{}:
 	default:
 	}
+}
+
+// putBack puts frames before those that wait: they were taken, and may not have been stored.
+func (o *outbox) putBack(frames []*rtapv1.Frame) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.back = frames
 }
 
 // frameMS is the length of a frame.
@@ -55,6 +67,10 @@ const frameMS = framer.Samples * 1000 / framer.SampleRateHz
 func (o *outbox) next() (f *rtapv1.Frame, dropped int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if len(o.back) > 0 {
+		f, o.back = o.back[0], o.back[1:]
+		return f, 0
+	}
 	if len(o.frames) == 0 {
 		return nil, 0
 	}
@@ -68,7 +84,7 @@ func (o *outbox) next() (f *rtapv1.Frame, dropped int) {
 func (o *outbox) length() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.frames)
+	return len(o.back) + len(o.frames)
 }
 
 // wait returns when there may be a frame, ctx is done, or a time is over.
@@ -80,12 +96,44 @@ func (o *outbox) wait(ctx context.Context, most time.Duration) {
 	}
 }
 
-// skip drops the frames that were captured up to a moment of the same host's clock: they
-// are stored.
-func (o *outbox) skip(until *rtapv1.Clock) {
+// begin begins a term. What was recorded before it may be stored by another process, or be
+// on its way there, so each frame says so; before is when the newest stored frame was
+// captured, nil if there is none. What was dropped after that moment is lost.
+func (o *outbox) begin(before *rtapv1.Clock) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.frames) > 0 && o.frames[0].GetClock().GetBootId() == until.GetBootId() && o.frames[0].GetClock().GetMonotonicNs() <= until.GetMonotonicNs() {
-		o.frames = o.frames[1:]
+	o.in = true
+	for _, f := range o.back {
+		f.Again = true
 	}
+	for _, f := range o.frames {
+		f.Again = true
+	}
+	if o.lost == 0 {
+		return
+	}
+	if before != nil && !clock.Later(before, clock.Add(o.frames[0].GetClock(), -frameMS*time.Millisecond)) {
+		o.lost, o.frames[0].GapMs, o.frames[0].GapReason = 0, 0, ""
+		return
+	}
+	o.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
+}
+
+// resume begins a term that goes on with the epoch of the last one: nobody else has stored
+// anything, and what was dropped is lost.
+func (o *outbox) resume() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.in = true
+	if o.lost > 0 {
+		o.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
+	}
+}
+
+// end ends a term.
+func (o *outbox) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.in = false
+	o.metrics.BufferUtilization.WithLabelValues("capture").Set(0)
 }

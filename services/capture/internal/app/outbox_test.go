@@ -2,10 +2,12 @@ package app
 
 import (
 	"testing"
+	"time"
 
 	"github.com/rtap/rtap/pkg/obs"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,24 +38,39 @@ func TestOutboxSaysWhatItDropped(t *testing.T) {
 	}
 }
 
-// TestOutboxSkipsWhatIsStored: a successor on the same host has recorded what its
-// predecessor has published, but no other host's clock says so.
-func TestOutboxSkipsWhatIsStored(t *testing.T) {
+// TestOutboxBegins: what was recorded while another process published says so, and what was
+// dropped meanwhile is no loss unless it comes after the newest stored frame.
+func TestOutboxBegins(t *testing.T) {
+	ms := int64(time.Millisecond)
+	clock := func(boot string, at int64) *rtapv1.Clock {
+		return &rtapv1.Clock{BootId: boot, MonotonicNs: at * ms, CapturedAt: timestamppb.New(time.UnixMilli(at))}
+	}
 	for name, tt := range map[string]struct {
-		until *rtapv1.Clock
-		first byte
+		before *rtapv1.Clock
+		lost   int
 	}{
-		"same host":    {&rtapv1.Clock{BootId: "b", MonotonicNs: 2}, 3},
-		"another host": {&rtapv1.Clock{BootId: "c", MonotonicNs: 2}, 0},
+		"nothing is stored":             {nil, 2},
+		"all is stored":                 {clock("b", 2000), 0},
+		"up to the oldest":              {clock("b", 64), 0},
+		"not up to the oldest":          {clock("b", 63), 2},
+		"of another host, to the first": {clock("c", 64), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOutbox(9, obs.NewMetrics("capture", "test"))
+			o := newOutbox(3, obs.NewMetrics("capture", "test"))
 			for i := range int64(5) {
-				o.put(heard(i))
+				o.put(&rtapv1.Frame{Clock: clock("b", (i+1)*32)})
 			}
-			o.skip(tt.until)
-			if f, dropped := o.next(); f.GetPcm()[0] != tt.first || dropped != 0 {
-				t.Errorf("goes on with %v after %d dropped", f, dropped)
+			o.begin(tt.before)
+			f, dropped := o.next()
+			if !f.GetAgain() || dropped != tt.lost || f.GetGapMs() != uint32(32*tt.lost) {
+				t.Errorf("begins with %v after %d dropped", f, dropped)
+			}
+			o.put(&rtapv1.Frame{Clock: clock("b", 192)})
+			for range 2 {
+				_, _ = o.next()
+			}
+			if f, _ := o.next(); f.GetAgain() {
+				t.Error("what is recorded in the term is said to be stored by another process")
 			}
 		})
 	}

@@ -37,6 +37,9 @@ func (p *Publisher) Resend(ctx context.Context) error {
 	return p.resend(ctx, true)
 }
 
+// Ring returns the newest frames, whatever became of them.
+func (p *Publisher) Ring() []*rtapv1.Frame { return p.ring }
+
 // Settled returns the first frame that is not known to be stored.
 func (p *Publisher) Settled() uint64 {
 	switch {

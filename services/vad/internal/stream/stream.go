@@ -99,7 +99,7 @@ func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *sl
 		s.stop()
 		return nil, err
 	}
-	s.epoch, s.next = s.cp.GetEpoch(), s.cp.GetNextFrame()
+	s.epoch, s.next, s.clock = s.cp.GetEpoch(), s.cp.GetNextFrame(), s.cp.GetHeardAt()
 	s.restart(s.restore())
 	if s.cp.GetVersion() != version || s.detector.SetState(s.cp.GetModelState()) != nil {
 		s.detector.Reset()
@@ -151,13 +151,19 @@ func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 
 // take handles a frame whose turn it is; what is missing before it is lost.
 func (s *Stream) take(ctx context.Context, f *rtapv1.Frame) error {
+	if f.GetAgain() && s.clock != nil && !clock.Later(s.clock, f.GetClock()) {
+		s.pass(f)
+		return nil
+	}
 	if f.GetFrame() > s.next || f.GetGapMs() > 0 {
 		if err := s.gap(ctx, f); err != nil {
 			return err
 		}
 	}
 	s.next = f.GetFrame() + 1
-	s.clock = f.GetClock()
+	if f.GetClock() != nil { // an end frame of which nothing was recorded has none
+		s.clock = f.GetClock()
+	}
 	if pcm := samples(f.GetPcm()); len(pcm) > 0 {
 		if err := s.hear(ctx, pcm); err != nil {
 			return err
@@ -189,27 +195,6 @@ func (s *Stream) Idle(ctx context.Context) error {
 		return err
 	}
 	return s.act(ctx, s.seg.Interrupt("gap"))
-}
-
-// newEpoch ends what is open of the epoch before, of which nothing will come any more.
-func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
-	if s.seg != nil && !s.cp.GetEnded() {
-		if err := s.inOrder(ctx, 0); err != nil {
-			return err
-		}
-		if err := s.flush(ctx, "epoch"); err != nil {
-			return err
-		}
-	}
-	s.log.Info("stream begins", "epoch", f.GetEpoch(), "frame", f.GetFrame(), "source", f.GetSource())
-	s.epoch, s.next, s.early = f.GetEpoch(), 0, early{}
-	if f.GetGapMs() > 0 {
-		s.next = f.GetFrame() // capture has nothing from before
-	}
-	s.cp.Ended = false
-	s.detector.Reset()
-	s.restart(fresh(s.next))
-	return nil
 }
 
 // gap takes note of audio that is lost before a frame: a segment does not go on over it.

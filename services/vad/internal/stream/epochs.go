@@ -1,0 +1,60 @@
+package stream
+
+import (
+	"context"
+	"time"
+
+	"github.com/rtap/rtap/pkg/clock"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+// newEpoch ends what is open of the epoch before, of which nothing will come any more.
+func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
+	open := s.cp.GetBoundary().GetReason() == "epoch" // as a predecessor closed it
+	if s.seg != nil && !s.cp.GetEnded() {
+		if err := s.inOrderUntil(ctx, f); err != nil {
+			return err
+		}
+		open = open || s.seg.IsOpen()
+		if err := s.flush(ctx, "epoch"); err != nil {
+			return err
+		}
+	}
+	s.log.Info("stream begins", "epoch", f.GetEpoch(), "frame", f.GetFrame(), "source", f.GetSource())
+	s.epoch, s.next, s.early = f.GetEpoch(), 0, early{}
+	if f.GetGapMs() > 0 {
+		s.next = f.GetFrame() // capture has nothing from before
+	}
+	s.cp.Ended = false
+	s.detector.Reset()
+	state := fresh(s.next)
+	state.Cut = open && f.GetAgain() && f.GetGapMs() == 0 // the rest of a word, however short
+	s.restart(state)
+	return nil
+}
+
+// inOrderUntil takes what came early of an epoch when another one begins with f, and what
+// is missing of it is lost, up to where the new one has all of it once more.
+func (s *Stream) inOrderUntil(ctx context.Context, f *rtapv1.Frame) error {
+	begins := clock.Add(f.GetClock(), -time.Duration((f.GetFrame()+1)*frame)*time.Second/sampleRateHz)
+	for len(s.early.frames) > 0 {
+		if f.GetAgain() && s.clock != nil && !clock.Later(s.clock, begins) {
+			break
+		}
+		next := s.early.lowest()
+		s.early.take(next.GetFrame())
+		if err := s.take(ctx, next); err != nil {
+			return err
+		}
+	}
+	s.early = early{}
+	return nil
+}
+
+// pass drops a frame of a moment that was heard in an epoch before.
+func (s *Stream) pass(f *rtapv1.Frame) {
+	s.next = f.GetFrame() + 1
+	state := fresh(s.next)
+	state.Cut = s.seg.State().Cut
+	s.restart(state)
+}

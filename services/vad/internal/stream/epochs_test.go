@@ -1,0 +1,73 @@
+package stream_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rtap/rtap/pkg/testkit"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// spoken draws the frames of an epoch whose first one was captured at a frame's time.
+func spoken(epoch uint64, captured int64, drawing, host string, again bool) []*rtapv1.Frame {
+	all := frames(epoch, 0, drawing)
+	for i, f := range all {
+		at := time.Duration(captured+int64(i)+1) * 32 * time.Millisecond
+		f.Clock = &rtapv1.Clock{BootId: host, MonotonicNs: int64(at), CapturedAt: timestamppb.New(time.Unix(0, int64(at)))}
+		f.Again = again
+	}
+	return all
+}
+
+// TestWhatIsSaidAgainIsHeardOnce: whoever takes a source over sends all that it has
+// recorded. Each frame of speech must be in one segment, whether or not vad is another
+// process by then, and whatever host captures.
+func TestWhatIsSaidAgainIsHeardOnce(t *testing.T) {
+	const whole = "....######........##########........$"
+	for name, tt := range map[string]struct {
+		before   string // what the predecessor has stored
+		captured int64  // when the successor's recording begins
+		host     string
+		missing  int // frames of the predecessor that never arrive, from the 20th on
+	}{
+		"in silence":               {whole[:14], 6, "a", 0},
+		"in the middle of a word":  {whole[:26], 3, "a", 0},
+		"near the end of a word":   {whole[:27], 20, "a", 0},
+		"on another host":          {whole[:23], 0, "b", 0},
+		"with a hole at the end":   {whole[:26], 0, "a", 3},
+		"with nothing in addition": {whole[:36], 2, "a", 0},
+	} {
+		for _, successor := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				cfg := settings()
+				b := testkit.Bus(t, cfg)
+				s := open(t, cfg, b)
+				first := spoken(1, 0, tt.before, "a", false)
+				if tt.missing > 0 {
+					first = append(first[:20:20], first[20+tt.missing:]...)
+				}
+				store(t, b, first)
+				feed(t, s, first)
+				second := spoken(2, tt.captured, whole[tt.captured:], tt.host, true)
+				store(t, b, second)
+				if successor {
+					s = open(t, cfg, b)
+					feed(t, s, first)
+				}
+				feed(t, s, second)
+				loud := 0
+				for _, j := range jobs(t, b) {
+					for i := 1; i < len(j.GetPcm()); i += 1024 {
+						if j.GetPcm()[i] != 0 {
+							loud++
+						}
+					}
+				}
+				if loud != 16 || !s.Ended() {
+					t.Errorf("%d frames of speech in the segments, want 16; ended %v; successor %v", loud, s.Ended(), successor)
+				}
+			})
+		}
+	}
+}
