@@ -114,7 +114,8 @@ func TestEachServiceWorksWithinItsAllowList(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = cmd.Wait() }) // the test's context has ended it
 	}
-	start("egress", "--set", fmt.Sprintf("egress.http_port=%d", ports[0]), "--set", fmt.Sprintf("egress.websocket.port=%d", ports[1]),
+	// A gateway of another profile, and first: it makes the streams.
+	start("egress", "--set", "streams.audio.max_age=30m", "--set", fmt.Sprintf("egress.http_port=%d", ports[0]), "--set", fmt.Sprintf("egress.websocket.port=%d", ports[1]),
 		"--set", fmt.Sprintf("egress.zmq.transcript_port=%d", ports[2]), "--set", fmt.Sprintf("egress.zmq.event_port=%d", ports[3]))
 	start("stt", "--set", "http.stt=127.0.0.1:0")
 	start("vad", "--set", "http.vad=127.0.0.1:0")
@@ -194,6 +195,7 @@ func TestAllowListsKeepOut(t *testing.T) {
 		{user: "capture", subscribe: "rtap.v1.>"},
 		{user: "capture", subscribe: "_INBOX_egress.>"},
 		{user: "capture", subscribe: "_INBOX.>"},
+		{user: "capture", publish: "$JS.API.STREAM.UPDATE.RTAP_TRANSCRIPTS"},
 		{user: "vad", publish: "rtap.v1.audio.mic"},
 		{user: "vad", publish: "rtap.v1.transcript.mic.final"},
 		{user: "vad", publish: "rtap.v1.event.egress.state"},

@@ -25,6 +25,7 @@ type Bus struct {
 	core  Core
 	ready chan struct{}
 
+	service   string // that puts its streams right; empty for all
 	failures  atomic.Int64
 	tellDrift func(Drift) // may be nil
 

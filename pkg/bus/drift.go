@@ -148,13 +148,26 @@ func unlimited(n int64) int64 {
 	return n
 }
 
-// OnDrift sets who is told of streams that are not as they should be; set it before Run.
-func (b *Bus) OnDrift(tell func(Drift)) { b.tellDrift = tell }
+// owners are the services that write to a stream first. Processes may run with different
+// profiles; a stream is kept as its owner's says, so that they do not change it to and fro.
+var owners = map[string]string{
+	StreamAudio: "capture", StreamIngest: "egress", StreamDrafts: "vad", StreamJobs: "vad", StreamResults: "stt", StreamDead: "stt",
+	StreamTranscripts: "egress", StreamEvents: "egress",
+	"KV_" + BucketLeases: "egress", "KV_" + BucketCheckpoints: "vad", "KV_" + BucketConfig: "egress",
+}
+
+// OnDrift sets which service this process is, and who is told of streams that it has put
+// right. Without a service it puts all of them right. Call it before Run.
+func (b *Bus) OnDrift(service string, tell func(Drift)) { b.service, b.tellDrift = service, tell }
 
 // mend changes a stream that differs. One that this user may not change stays as it is, and
 // works all the same; that is told once for each connection.
 func (b *Bus) mend(ctx context.Context, d Drift, do func(context.Context) error) error {
 	if len(d.Limits)+len(d.Owned) == 0 {
+		return nil
+	}
+	if owner := owners[d.Stream]; b.service != "" && b.service != owner {
+		b.log.Debug("a stream is not as this process would have it", "stream", d.Stream, "owner", owner, "owned", d.Owned, "limits", d.Limits)
 		return nil
 	}
 	subject := "$JS.API.STREAM.UPDATE." + d.Stream

@@ -39,7 +39,7 @@ func TestDriftIsReportedAndPutRight(t *testing.T) {
 	change("KV_"+bus.BucketCheckpoints, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 9 })
 	cfg.Streams.Events.MaxAge = time.Hour
 	var told []bus.Drift
-	b.OnDrift(func(d bus.Drift) { told = append(told, d) })
+	b.OnDrift("", func(d bus.Drift) { told = append(told, d) })
 	for range 2 { // the second one finds nothing to do
 		if err := b.Setup(t.Context()); err != nil {
 			t.Fatal(err)
@@ -103,6 +103,29 @@ func TestWhatCannotBeChangedNamesTheWayOut(t *testing.T) {
 	for deadline := time.Now().Add(30 * time.Second); b.Problem() != ""; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the problem is still %q", b.Problem())
+		}
+	}
+}
+
+// TestStreamsAreKeptAsTheirOwnerSays: a gateway with another profile leaves the audio as
+// capture has it.
+func TestStreamsAreKeptAsTheirOwnerSays(t *testing.T) {
+	cfg := config.Default()
+	b := testkit.Bus(t, cfg)
+	cfg.Streams.Audio.MaxAge, cfg.Streams.Events.MaxAge = 7*time.Minute, 9*time.Hour
+	for _, tt := range []struct{ service, told string }{
+		{"vad", ""},
+		{"egress", bus.StreamEvents},
+		{"capture", bus.StreamAudio},
+		{"", ""}, // nothing is left to do
+	} {
+		told := ""
+		b.OnDrift(tt.service, func(d bus.Drift) { told += d.Stream })
+		if err := b.Setup(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if told != tt.told {
+			t.Errorf("%s has changed %q, want %q", tt.service, told, tt.told)
 		}
 	}
 }

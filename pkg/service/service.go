@@ -138,7 +138,7 @@ func Start(env lifecycle.Env, more func(*flag.FlagSet)) (*Runtime, error) {
 		return nil, err
 	}
 	r.reportErrors()
-	r.Bus.OnDrift(r.drifted)
+	r.Bus.OnDrift(r.Service, r.drifted)
 	r.Health.OnChange(func(from, to string) {
 		log.Info("state changed", "from", from, "to", to)
 		r.Emit("state", rtapv1.ServiceEvent_SEVERITY_INFO, "state changed", func(e *rtapv1.ServiceEvent) { e.From, e.To = from, to })
