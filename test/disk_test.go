@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/rtap/rtap/pkg/wer"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // smallDisk mounts a file system of so many MB, which needs root.
@@ -81,8 +82,11 @@ func (p *pipeline) reasons(t *testing.T) (code int, all string) {
 // TestFullDiskIsLoudAndOverWhenSpaceReturns fills the server's disk while a recording plays.
 func TestFullDiskIsLoudAndOverWhenSpaceReturns(t *testing.T) {
 	disk := smallDisk(t, 256)
-	p := up(t, "--until-done", "--data-dir", filepath.Join(disk, "data"), "--source", "file:"+long(t)+"?stream=talk")
+	recording := long(t)
+	want := undisturbed(t, recording)
+	p := up(t, "--until-done", "--data-dir", filepath.Join(disk, "data"), "--source", "file:"+recording+"?stream=talk")
 	ready(t, p)
+	first := p.first(t, "talk")
 	empty := fill(t, disk)
 	const said = "the server's disk is full"
 	deadline := time.Now().Add(3 * time.Minute)
@@ -112,10 +116,29 @@ func TestFullDiskIsLoudAndOverWhenSpaceReturns(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	got := p.finals(t)["talk"]
-	// What was closed meanwhile may be heard without what was said before; what is lost with an
-	// outage like this one would be half of it all.
-	if errs, words := wer.Errors(longText, text(got)); errs > words/4 {
-		t.Errorf("%d of %d words wrong: %s", errs, words, text(got))
+	whole(t, want, got)
+	// What was out before is untouched by it.
+	for _, finals := range [][]*rtapv1.Results{want, got} {
+		if len(finals) == 0 || text(finals[:1]) != text([]*rtapv1.Results{first}) {
+			t.Errorf("the first final was %q, among %s", text([]*rtapv1.Results{first}), text(finals))
+		}
+	}
+}
+
+// first waits for a stream's first final.
+func (p *pipeline) first(t *testing.T, stream string) *rtapv1.Results {
+	t.Helper()
+	ws := dial(t, fmt.Sprintf("ws://127.0.0.1:%d/stream?streams=%s&from_seq=1", p.ws, stream))
+	defer func() { _ = ws.Close() }()
+	_ = ws.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	for {
+		_, data, err := ws.ReadMessage()
+		if err != nil {
+			t.Fatalf("waiting for the first final: %v", err)
+		}
+		if r := (&rtapv1.Results{}); protojson.Unmarshal(data, r) == nil && r.GetIsFinal() {
+			return r
+		}
 	}
 }
 
