@@ -71,6 +71,13 @@ type fault struct {
 	pass   int
 }
 
+// diskMB is the size of the disk that fills up. A server wants some, and rtap up more than 64 free.
+const diskMB = 256
+
+func (f fault) String() string {
+	return fmt.Sprintf("%v after recovery: %s for %v, pass %d", f.after, f.target, f.length, f.pass)
+}
+
 // roles that are found out when the fault happens.
 const (
 	active  = "egress active"
@@ -93,6 +100,8 @@ const (
 	kindCut      = "cut"
 	kindDelay    = "delay"
 	kindHalfOpen = "half-open"
+	kindDisk     = "disk"
+	kindOverload = "overload"
 )
 
 // makePlan lays the whole suite out: the same seed gives the same.
@@ -110,7 +119,7 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 	add := func(kind, name string, faults []fault) {
 		rounds = append(rounds, round{name: name, long: true, kind: kind, faults: faults})
 	}
-	kills, stops, cuts, passes := 11, 4, 4, 5
+	kills, stops, cuts, passes := 11, 4, 4, 6
 	targets := []string{"capture", "vad", "stt", active, standby, rig.NATS}
 	if short {
 		kills = 1
@@ -164,6 +173,9 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 		}
 		rounds = append(rounds, out)
 	}
+	add(kindDisk, "disk full for 12-20 s", some(1, []string{rig.NATS}, 12*time.Second, 20*time.Second))
+	rounds[len(rounds)-1].on = rig.ByUp
+	rounds = append(rounds, round{name: fmt.Sprintf("overload by %d streams", burst), long: true, kind: kindOverload})
 	return rounds
 }
 
@@ -186,7 +198,7 @@ func printPlan(w io.Writer, seed uint64, rounds []round) {
 	for _, r := range rounds {
 		fmt.Fprintf(w, "%s\n", r.name)
 		for _, f := range r.faults {
-			fmt.Fprintf(w, "  %v after recovery: %s for %v, pass %d\n", f.after, f.target, f.length, f.pass)
+			fmt.Fprintf(w, "  %v\n", f)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func TestPlan(t *testing.T) {
 			kills += len(r.faults)
 		}
 	}
-	if kills < 170 {
+	if kills < 200 {
 		t.Errorf("%d kills are planned", kills)
 	}
 }

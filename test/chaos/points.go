@@ -34,6 +34,7 @@ func (a *ambush) plan() string {
 		return ""
 	}
 	f := a.left[0]
+	a.out.Schedule = append(a.out.Schedule, f.String())
 	if len(a.left) > 1 { // the last one stays for whoever comes
 		a.left = a.left[1:]
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rtap/rtap/pkg/material"
@@ -40,6 +38,7 @@ type outcome struct {
 	Faults   int           // that happened
 	Kills    int           // deaths by SIGKILL among them
 	Stuck    int           // faults that the pipeline did not get over in time
+	Schedule []string      // of the faults that happened, as planned
 	Recovery []float64     // seconds, each
 	Failover float64       // seconds, longest from one gateway to the other
 	Took     time.Duration `json:"-"`
@@ -51,10 +50,10 @@ type outcome struct {
 func (o *outcome) Bad() bool { return o.Verdict.Bad() || o.Stuck > 0 }
 
 // play runs a round on a pipeline.
-func play(ctx context.Context, p *rig.Rig, n int, r round, s *set) (*outcome, error) {
+func play(ctx context.Context, p *rig.Rig, n int, r round, s, short *set) (*outcome, error) {
 	out := &outcome{Name: r.name, Kind: r.kind}
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, 3*s.length()+drain+2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*s.length()+drain+2*time.Minute+backlog)
 	defer cancel()
 	w := &watch{streams: map[string]*followed{}}
 	files := map[string]string{}
@@ -78,6 +77,11 @@ func play(ctx context.Context, p *rig.Rig, n int, r round, s *set) (*outcome, er
 	results := p.FollowResults(ctx)
 	p.Note("round %d: %s", n, r.name)
 	inject(ctx, p, r, files, w, out)
+	if r.kind == kindOverload {
+		if err := overload(ctx, p, n, short, results, out); err != nil {
+			return out, err
+		}
+	}
 	// Whatever is still owed comes now.
 	done := make(chan struct{})
 	go func() { all.Wait(); close(done) }()
@@ -113,7 +117,7 @@ func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients []
 			ref = s.references[i]
 		}
 		stored := results.Of(stream)
-		v := oracle.Judge(rec, ref, log, stored, p.Restarts())
+		v := oracle.Judge(rec, ref, log, stored, p.Restarts() && out.Kind == kindKill)
 		if out.Kind == kindDevice && ref != nil {
 			v = oracle.JudgeDevice(rec, ref, log, stored)
 		}
@@ -188,7 +192,12 @@ func inject(ctx context.Context, p *rig.Rig, r round, files map[string]string, w
 		if !strike(ctx, p, r, f) {
 			continue
 		}
+		if r.kind == kindDisk { // there is space again
+			w.fault()
+			at = time.Now()
+		}
 		out.Faults++
+		out.Schedule = append(out.Schedule, f.String())
 		if r.kind == kindKill || r.kind == kindDevice && f.target == rig.NATS {
 			out.Kills++
 		}
@@ -210,74 +219,6 @@ func conclude(p *rig.Rig, at time.Time, took time.Duration, ok bool, out *outcom
 		return
 	}
 	out.Recovery = append(out.Recovery, took.Seconds())
-}
-
-// strike does one fault; it returns when the fault is over, and false when there was
-// nobody to hit.
-func strike(ctx context.Context, p *rig.Rig, r round, f fault) bool {
-	target := f.target
-	if target == active || target == standby {
-		a, s := p.Active(ctx)
-		target = map[string]string{active: a, standby: s}[target]
-	}
-	if r.kind == kindCut || r.kind == kindDevice && target == "capture" || r.kind == kindDelay || r.kind == kindHalfOpen {
-		p.Note("%s of %s for %v", r.kind, target, f.length)
-		proxy := p.Proxies[target]
-		var err error
-		switch r.kind {
-		case kindCut, kindDevice:
-			err = proxy.Cut(f.length)
-		case kindDelay:
-			err = proxy.Delay(f.length/15, f.length)
-		default:
-			err = proxy.HalfOpen(f.length)
-		}
-		if err != nil {
-			p.Note("%v", err)
-		}
-		return err == nil
-	}
-	if target == leader {
-		target = p.Leader(ctx)
-	}
-	if target == halfOpen {
-		p.Note("%s for %v", target, f.length)
-		return p.Proxies["capture"].HalfOpen(f.length) == nil
-	}
-	name := holder(ctx, p, target)
-	p.Note("%s of %s (%s) for %v", r.kind, target, name, f.length)
-	process := p.Processes[name]
-	if process == nil {
-		return false
-	}
-	if r.kind == kindStop {
-		return process.Pause(f.length)
-	}
-	return process.Signal(syscall.SIGKILL)
-}
-
-// holder is the process of a service that has the most to do: it is the one whose death hurts.
-func holder(ctx context.Context, p *rig.Rig, service string) string {
-	pair := map[string][]string{"capture": captures, "vad": vads, "stt": stts}[service]
-	if pair == nil {
-		return service
-	}
-	best, most := pair[rand.IntN(2)], 0 //nolint:gosec // who holds a lease is not in the seed's hand either
-	all, err := p.Bus.Statuses(ctx, 100*time.Millisecond)
-	if err != nil {
-		return best
-	}
-	for _, s := range all {
-		if s.GetService() != service || len(s.GetStreams()) <= most {
-			continue
-		}
-		for _, name := range pair {
-			if q := p.Processes[name]; q != nil && q.PID() == int(s.GetPid()) {
-				best, most = name, len(s.GetStreams())
-			}
-		}
-	}
-	return best
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
-	"github.com/rtap/rtap/pkg/service"
 )
 
 // Names of the processes.
@@ -31,6 +30,7 @@ const (
 	Gateway1 = "egress 1"
 	Gateway2 = "egress 2"
 	Up       = "rtap up"
+	Burst    = "capture of a burst"
 )
 
 // restartAfter is the pause of a supervisor: that of `rtap up` after a first death.
@@ -53,6 +53,7 @@ type Rig struct {
 	run   int           // that sources belong to
 	plan  func() string // failpoints of sources that are started
 	fired func(time.Time)
+	disk  string // a small one that is mounted, or ""
 }
 
 // Gateway is where a gateway listens.
@@ -163,42 +164,6 @@ func arguments(settings []string) (out []string) {
 // common settings: jobs of a dead worker come again while the round is still on.
 var common = []string{"stt.ack_wait=3s", "stt.max_deliveries=20", "log.level=INFO", "log.format=json"}
 
-// Play starts the sources; Stop ends them.
-func (r *Rig) Play(files map[string]string) {
-	var sources []string
-	for stream, path := range files {
-		sources = append(sources, "--source", "file:"+path+"?stream="+stream)
-	}
-	if r.kind == ByUp {
-		args := []string{"up", "--json", "--standby", "--stt", "2", "--data-dir", filepath.Join(r.Dir, "data")}
-		g := r.Gateways[0]
-		args = append(args, arguments([]string{set("egress.http_port", g.HTTP), set("egress.websocket.port", g.WebSocket),
-			set("egress.zmq.transcript_port", g.Feed), set("egress.zmq.event_port", g.Events), set("nats.embedded.port", r.ports[8])})...)
-		r.add(Up, "rtap", append(args, sources...)...).start()
-		return
-	}
-	r.run++ // as `rtap up` does: who is started again does not play anew what has ended
-	for _, name := range []string{Capture1, Capture2} {
-		p := r.add(name, "rtap-capture", append(r.args("capture", "http.capture=127.0.0.1:0"), sources...)...)
-		p.mayEnd, p.plan, p.fired = true, r.plan, r.fired
-		p.environ = []string{fmt.Sprintf("%s=chaos-%d", service.RunVariable, r.run)}
-		p.start()
-	}
-}
-
-// Armed gives the sources of the next Play failpoints; see [Process.Arm].
-func (r *Rig) Armed(plan func() string, fired func(time.Time)) { r.plan, r.fired = plan, fired }
-
-// StopSources ends what Play started.
-func (r *Rig) StopSources() {
-	for _, name := range []string{Capture1, Capture2, Up} {
-		if p := r.Processes[name]; p != nil {
-			p.Close()
-			delete(r.Processes, name)
-		}
-	}
-}
-
 // Ready waits until so many processes of each service say that they are.
 func (r *Rig) Ready(ctx context.Context, want map[string]int) error {
 	var seen map[string]int
@@ -272,6 +237,7 @@ func (r *Rig) Close(keep bool) {
 	for _, p := range r.Proxies {
 		p.Close()
 	}
+	r.unmount()
 	_ = r.log.Close()
 	if !keep {
 		_ = os.RemoveAll(r.Dir)
