@@ -12,9 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rtap/rtap/pkg/material"
@@ -27,7 +25,7 @@ type options struct {
 	seed             uint64
 	short, plan      bool
 	keep             bool
-	only             string
+	only, from, to   string
 	most             time.Duration
 	streams          int
 }
@@ -45,6 +43,8 @@ func main() {
 	flag.BoolVar(&o.plan, "plan", false, "print the schedule and do nothing")
 	flag.BoolVar(&o.keep, "keep", false, "leave the folder with the log of all processes")
 	flag.StringVar(&o.only, "only", "", "only rounds whose name holds this `text`, and the references that they need")
+	flag.StringVar(&o.from, "from", "", "begin with the round whose name holds this `text`, after the references")
+	flag.StringVar(&o.to, "to", "", "end before the round whose name holds this `text`")
 	flag.DurationVar(&o.most, "most", 40*time.Minute, "begin no further round after so long")
 	flag.IntVar(&o.streams, "streams", 3, "streams at once")
 	flag.Parse()
@@ -62,14 +62,7 @@ func main() {
 
 func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
 	rounds := makePlan(o.seed, o.short)
-	if o.only != "" {
-		wanted := func(r round) bool { return r.kind != kindNone && strings.Contains(r.name, o.only) }
-		all := slices.Clone(rounds)
-		rounds = slices.DeleteFunc(rounds, func(r round) bool {
-			reference := r.kind == kindNone && slices.ContainsFunc(all, func(x round) bool { return wanted(x) && (x.long == r.long || x.kind == kindOverload) })
-			return !wanted(r) && !reference
-		})
-	}
+	rounds = chosen(rounds, o)
 	if o.plan {
 		printPlan(out, o.seed, rounds)
 		return false, nil
@@ -100,8 +93,9 @@ func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
 			s = long
 		}
 		got, err := one(ctx, o, p, n, r, s, short)
-		if err != nil {
-			return true, fmt.Errorf("%s: %w", r.name, err)
+		if err != nil { // as bad as any other; the rounds after it are still worth their time
+			p.StopSources()
+			got = &outcome{Name: r.name, Kind: r.kind, Stuck: 1, Verdict: oracle.Verdict{Notes: []string{"not judged: " + err.Error()}}}
 		}
 		report.Rounds = append(report.Rounds, got)
 		bad = bad || got.Bad()

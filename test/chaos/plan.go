@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rtap/rtap/test/chaos/rig"
@@ -201,4 +203,28 @@ func printPlan(w io.Writer, seed uint64, rounds []round) {
 			fmt.Fprintf(w, "  %v\n", f)
 		}
 	}
+}
+
+// chosen are the rounds that were asked for, and the references that they need.
+func chosen(all []round, o options) (out []round) {
+	at := func(text string, without int) int {
+		if text == "" {
+			return without
+		}
+		return slices.IndexFunc(all, func(r round) bool { return strings.Contains(r.name, text) })
+	}
+	from, to := at(o.from, 0), at(o.to, len(all))
+	wanted := func(i int) bool {
+		return all[i].kind != kindNone && i >= from && i < to && strings.Contains(all[i].name, o.only)
+	}
+	for i, r := range all {
+		reference := false
+		for k, x := range all {
+			reference = reference || r.kind == kindNone && wanted(k) && (x.long == r.long || x.kind == kindOverload)
+		}
+		if wanted(i) || reference {
+			out = append(out, r)
+		}
+	}
+	return out
 }

@@ -2,7 +2,6 @@ package rig
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -37,29 +36,45 @@ func (r *Rig) Dead(ctx context.Context, stream string) (n int, err error) {
 	return n, err
 }
 
-// read gives all that is stored on a subject.
+// read gives all that is stored on a subject. A cluster that has just lost its leader is
+// asked again.
 func (r *Rig) read(ctx context.Context, stream, subject string, each func(jetstream.Msg) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	for {
+		all, err := r.stored(ctx, stream, subject)
+		if err == nil {
+			for _, m := range all {
+				if err := each(m); err != nil {
+					return fmt.Errorf("reading %s: %w", stream, err)
+				}
+			}
+			return nil
+		}
+		r.Note("reading %s: %v", stream, err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("reading %s: %w", stream, err)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+func (r *Rig) stored(ctx context.Context, stream, subject string) (all []jetstream.Msg, err error) {
 	c, err := r.Bus.JS().OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", stream, err)
+		return nil, err
 	}
 	info, err := c.Info(ctx)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", stream, err)
+		return nil, err
 	}
 	for n := info.NumPending; n > 0; n-- {
 		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
-		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
-			return nil
-		}
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", stream, err)
+			return nil, err
 		}
-		if err := each(m); err != nil {
-			return fmt.Errorf("reading %s: %w", stream, err)
-		}
+		all = append(all, m)
 	}
-	return nil
+	return all, nil
 }
