@@ -23,13 +23,23 @@ const storeGrace = 10 * time.Second
 // StoreRemind is how often it is said again that nothing is stored.
 const StoreRemind = 30 * time.Second
 
+// storeTried is how old the last failure may be: who writes tries again and again, and who
+// has nothing to write any more knows nothing.
+const storeTried = 20 * time.Second
+
 // watched is JetStream, and remembers how writes fare: a server whose disk is full still
-// answers everything else, and a health check that asks nothing would call all well.
+// answers everything else, and a health check that asks nothing would call all well. After a
+// full disk some of its streams may store again and others not, so each is looked at alone.
 type watched struct {
 	jetstream.JetStream
-	mu    sync.Mutex
-	since time.Time // of the first write that failed after the last that did not
-	last  error
+	mu      sync.Mutex
+	failing map[string]failure // by kind of subject
+}
+
+// failure is of all writes of a kind since one that was stored.
+type failure struct {
+	since, last time.Time
+	err         error
 }
 
 // PublishMsg implements [jetstream.Publisher].
@@ -38,11 +48,11 @@ func (w *watched) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstre
 	if atLimit(err) {
 		err = fmt.Errorf("%w: %s: %w", ErrFull, msg.Subject, err)
 		if jobSubject(msg.Subject) {
-			w.note(nil) // the publisher holds back, and says so
+			w.note(msg.Subject, nil) // the publisher holds back, and says so
 			return ack, err
 		}
 	}
-	w.note(err)
+	w.note(msg.Subject, err)
 	return ack, err
 }
 
@@ -57,40 +67,49 @@ func jobSubject(subject string) bool {
 	return strings.HasPrefix(subject, prefix+"job.final.") || strings.HasPrefix(subject, prefix+"job.ready.")
 }
 
-func (w *watched) note(err error) {
+func (w *watched) note(subject string, err error) {
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.Code < 500 || conflict(err) {
 		err = nil // the server has looked at it, and said no
 	}
+	kind, _, _ := strings.Cut(strings.TrimPrefix(subject, prefix), ".")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case err == nil:
-		w.since, w.last = time.Time{}, nil
+		delete(w.failing, kind)
 	case errors.Is(err, context.Canceled), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting),
 		errors.Is(err, nats.ErrReconnectBufExceeded):
 		// The connection, which is watched by itself.
 	default:
-		if w.since.IsZero() {
-			w.since = time.Now()
+		f := w.failing[kind]
+		if f.since.IsZero() || time.Since(f.last) > storeTried {
+			f.since = time.Now()
 		}
-		w.last = err
+		f.last, f.err = time.Now(), err
+		if w.failing == nil {
+			w.failing = map[string]failure{}
+		}
+		w.failing[kind] = f
 	}
 }
 
-func (w *watched) failing() error {
+// failed is why writes of some kind are not stored.
+func (w *watched) failed() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.since.IsZero() || time.Since(w.since) < storeGrace {
-		return nil
+	for _, f := range w.failing {
+		if time.Since(f.since) >= storeGrace && time.Since(f.last) < storeTried {
+			return f.err
+		}
 	}
-	return w.last
+	return nil
 }
 
-// noteWrite is for writes that go another way than through PublishMsg.
-func (b *Bus) noteWrite(err error) {
+// NoteWrite says what became of a write that went another way than through PublishMsg.
+func (b *Bus) NoteWrite(subject string, err error) {
 	if w, ok := b.js.(*watched); ok {
-		w.note(err)
+		w.note(subject, err)
 	}
 }
 
@@ -110,7 +129,7 @@ func (b *Bus) WatchStore(ctx context.Context, report func(reason string)) error 
 		if !ok {
 			continue
 		}
-		err := w.failing()
+		err := w.failed()
 		if (err != nil) == told && (!told || time.Since(at) < StoreRemind) {
 			continue
 		}

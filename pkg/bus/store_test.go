@@ -31,6 +31,40 @@ func (f *full) CreateConsumer(context.Context, string, jetstream.ConsumerConfig)
 	return nil, f.create
 }
 
+// TestWatchStoreLooksAtEachKind: what another stream of the server stores hides nothing, and
+// who has stopped writing says nothing.
+func TestWatchStoreLooksAtEachKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := bus.Over(config.Default(), slog.New(slog.DiscardHandler), &full{create: context.DeadlineExceeded}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var told []string
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = b.WatchStore(ctx, func(reason string) { told = append(told, reason) })
+		}()
+		for range 4 {
+			b.NoteWrite(bus.Audio("a"), context.DeadlineExceeded)
+			time.Sleep(2 * time.Second)
+			if err := b.PublishJob(ctx, &rtapv1.FinalJob{StreamId: "a", SegmentId: "a-1"}); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		synctest.Wait()
+		if len(told) != 1 || told[0] == "" {
+			t.Errorf("the audio is not stored: %q", told)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if len(told) != 2 || told[1] != "" {
+			t.Errorf("nothing was tried any more: %q", told)
+		}
+		cancel()
+		<-done
+	})
+}
+
 func TestWatchStore(t *testing.T) {
 	conflict := &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
 	for name, c := range map[string]struct {

@@ -78,7 +78,7 @@ func (b *Bus) StoreCheckpoint(ctx context.Context, cp *rtapv1.Checkpoint, rev ui
 		return 0, fmt.Errorf("encoding a checkpoint: %w", err)
 	}
 	next, err := kv.Update(ctx, cp.GetStreamId(), data, rev)
-	b.noteWrite(err)
+	b.NoteWrite(BucketCheckpoints, err)
 	if conflict(err) || errors.Is(err, jetstream.ErrKeyExists) {
 		return 0, fmt.Errorf("checkpoint of %s: %w", cp.GetStreamId(), ErrConflict)
 	}

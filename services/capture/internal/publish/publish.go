@@ -103,10 +103,12 @@ func (p *Publisher) settle(ctx context.Context) error {
 	oldest := p.pending[0]
 	select {
 	case <-oldest.ack.Ok():
+		p.bus.NoteWrite(bus.Audio(p.stream), nil)
 		p.pending, p.acked = p.pending[1:], oldest.frame+1
 		failpoint.At("capture/acknowledged")
 		return nil
 	case err := <-oldest.ack.Err():
+		p.bus.NoteWrite(bus.Audio(p.stream), err)
 		p.log.Warn("a frame was not stored", "stream_id", p.stream, "frame", oldest.frame, "error", err)
 		return p.resend(ctx, false)
 	case <-p.again:
@@ -159,23 +161,32 @@ func (p *Publisher) resend(ctx context.Context, all bool) error {
 			}
 			failpoint.At("capture/resending")
 		}
-		for _, w := range p.pending {
-			select {
-			case <-w.ack.Ok():
-				p.acked = max(p.acked, w.frame+1)
-			case err := <-w.ack.Err():
-				return err
-			case <-time.After(ackWait):
-				return context.DeadlineExceeded
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		err = p.acknowledged(ctx)
+		p.bus.NoteWrite(bus.Audio(p.stream), err)
+		if err == nil {
+			p.pending = nil
 		}
-		p.pending = nil
-		return nil
+		return err
 	})
 	if !ok {
 		return ctx.Err()
+	}
+	return nil
+}
+
+// acknowledged waits for the server's word on all that is under way.
+func (p *Publisher) acknowledged(ctx context.Context) error {
+	for _, w := range p.pending {
+		select {
+		case <-w.ack.Ok():
+			p.acked = max(p.acked, w.frame+1)
+		case err := <-w.ack.Err():
+			return err
+		case <-time.After(ackWait):
+			return context.DeadlineExceeded
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/rtap/rtap/pkg/lease"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
@@ -12,10 +13,13 @@ const recordedPoll = 100 * time.Millisecond
 
 // recorded returns the stored audio of a recorded segment; nil when it is gone. A server
 // that crashed may have lost the newest frames, which capture sends again: as long as
-// nothing is stored that comes after the segment it waits for them, at most as long as
-// capture's ring is.
+// nothing is stored that comes after the segment it waits for them: while somebody captures
+// the stream, who has them or stores what comes after them, and then as long as a successor
+// may take, which is that of capture's ring. A server whose disk is full takes nothing for
+// longer than that.
 func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span) ([]byte, error) {
-	deadline := time.Now().Add(time.Duration(s.cfg.Audio.RingBufferSizeMS) * time.Millisecond)
+	patience := time.Duration(s.cfg.Audio.RingBufferSizeMS) * time.Millisecond
+	deadline := time.Now().Add(patience)
 	for {
 		// In this order: what is missing may arrive between the two.
 		last, err := s.bus.LastFrame(ctx, s.id)
@@ -28,6 +32,9 @@ func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span) ([]byte, error
 		}
 		if whole {
 			return pcm, nil
+		}
+		if _, _, err := s.bus.Leases().Get(ctx, lease.Capture(s.id)); err == nil {
+			deadline = time.Now().Add(patience)
 		}
 		if passed(last, span) || time.Now().After(deadline) {
 			return nil, nil

@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/config"
+	"github.com/rtap/rtap/pkg/lease"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/testkit"
 	"github.com/rtap/rtap/pkg/wire"
@@ -211,6 +213,40 @@ func TestLostPublicationIsMadeUp(t *testing.T) {
 	open(t, cfg, b)
 	if got := markers(t, b); !slices.Equal(got, []rtapv1.Result_Kind{rtapv1.Result_KIND_DEAD}) {
 		t.Errorf("audio expired: results %v, want one dead", got)
+	}
+}
+
+// TestMissingAudioIsAwaitedWhileSomebodyCaptures: a server with a full disk takes nothing for
+// longer than a ring, and what capture has is not lost.
+func TestMissingAudioIsAwaitedWhileSomebodyCaptures(t *testing.T) {
+	cfg := settings()
+	cfg.Audio.RingBufferSizeMS = 200
+	b := testkit.Bus(t, cfg)
+	all := frames(1, 0, talk)
+	store(t, b, all)
+	feed(t, open(t, cfg, b), all[:15]) // the first segment is closed
+	purge(t, b, bus.StreamAudio)
+	leases, key := b.Leases(), lease.Capture("s")
+	revision, err := leases.Create(t.Context(), key, []byte("somebody"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for range 20 { // five rings long
+			time.Sleep(50 * time.Millisecond)
+			if revision, err = leases.Update(t.Context(), key, []byte("somebody"), revision); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		store(t, b, all)
+	}()
+	open(t, cfg, b)
+	<-sent
+	if got := markers(t, b); len(got) != 0 {
+		t.Errorf("results %v, want none", got)
 	}
 }
 
