@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -19,6 +20,18 @@ func (b *Bus) stream(ctx context.Context, name string) (jetstream.Stream, error)
 	}
 	b.streams.Store(name, s)
 	return s, nil
+}
+
+// answerWait is how long who leads a stream may take to say so.
+const answerWait = time.Second
+
+// Answers says whether a stream can be written: a cluster that has no leader for it serves
+// what is stored, and takes nothing.
+func (b *Bus) Answers(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	_, err := b.js.Stream(ctx, name)
+	return err == nil
 }
 
 // bucket returns a handle of a bucket, asking the server for it only once.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/pkg/material"
+	"github.com/rtap/rtap/pkg/wire"
 	"github.com/rtap/rtap/test/chaos/oracle"
 	"github.com/rtap/rtap/test/chaos/rig"
 )
@@ -106,9 +107,13 @@ func play(ctx context.Context, p *rig.Rig, n int, r round, s, short *set) (*outc
 func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients [][]*rig.Client, results *rig.Results, out *outcome) error {
 	references := make([]*oracle.Reference, len(streams))
 	for i, stream := range streams {
-		log, err := p.Finals(ctx, stream)
+		logged, err := p.Finals(ctx, stream)
 		if err != nil {
 			return err
+		}
+		var log []wire.Entry
+		for _, e := range logged {
+			log = append(log, e.Entry)
 		}
 		rec := &s.recordings[i]
 		references[i] = oracle.NewReference(rec, log)
@@ -116,7 +121,7 @@ func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients []
 		if s.references != nil {
 			ref = s.references[i]
 		}
-		stored := results.Of(stream)
+		stored := results.Of(stream, logged)
 		v := oracle.Judge(rec, ref, log, stored, p.Restarts() && out.Kind == kindKill)
 		if out.Kind == kindDevice && ref != nil {
 			v = oracle.JudgeDevice(rec, ref, log, stored)

@@ -11,11 +11,21 @@ import (
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
+// Logged is an entry of a transcript log, and when it was stored.
+type Logged struct {
+	wire.Entry
+	At time.Time
+}
+
 // Finals reads a stream's transcript log from the server.
-func (r *Rig) Finals(ctx context.Context, stream string) (out []wire.Entry, err error) {
+func (r *Rig) Finals(ctx context.Context, stream string) (out []Logged, err error) {
 	err = r.read(ctx, bus.StreamTranscripts, bus.Final(stream), func(m jetstream.Msg) error {
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
 		e, err := wire.ParseEntry(m.Data())
-		out = append(out, e)
+		out = append(out, Logged{e, meta.Timestamp})
 		return err
 	})
 	return out, err

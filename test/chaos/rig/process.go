@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/rtap/rtap/pkg/failpoint"
+	"github.com/rtap/rtap/pkg/lifecycle"
 )
 
 // Process is a program that is started again whenever it has died.
@@ -24,7 +26,7 @@ type Process struct {
 	args    []string
 	environ []string
 	log     io.Writer
-	mayEnd  bool          // exit code 0 is the end of its work
+	mayEnd  bool          // it ends when its work is done
 	restart time.Duration // pause before it is started again
 
 	mu      sync.Mutex
@@ -74,7 +76,7 @@ func (p *Process) run() {
 		}
 		p.mu.Lock()
 		p.cmd = nil
-		end := p.closing || err == nil && p.mayEnd
+		end := p.closing || p.mayEnd && cmd.ProcessState != nil && slices.Contains([]int{lifecycle.ExitOK, lifecycle.ExitEnded}, cmd.ProcessState.ExitCode())
 		p.mu.Unlock()
 		fmt.Fprintf(p.log, "chaos: %s ended: %v\n", p.Name, err)
 		if end {
@@ -127,7 +129,7 @@ func (p *Process) Arm(plan func() string, fired func(time.Time)) {
 func (p *Process) Disarm() {
 	p.mu.Lock()
 	armed := p.plan != nil
-	p.plan, p.fired = nil, nil
+	p.plan, p.fired, p.armed = nil, nil, false
 	p.mu.Unlock()
 	if armed {
 		p.Signal(syscall.SIGTERM)

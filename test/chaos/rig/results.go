@@ -15,12 +15,17 @@ import (
 type Results struct {
 	mu       sync.Mutex
 	sequence map[uint64]bool
-	all      map[string][]*rtapv1.Result
+	all      map[string][]stored
+}
+
+type stored struct {
+	*rtapv1.Result
+	at time.Time
 }
 
 // FollowResults notes results until ctx is done.
 func (r *Rig) FollowResults(ctx context.Context) *Results {
-	out := &Results{sequence: map[uint64]bool{}, all: map[string][]*rtapv1.Result{}}
+	out := &Results{sequence: map[uint64]bool{}, all: map[string][]stored{}}
 	go func() {
 		cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllResults}}
 		for ctx.Err() == nil {
@@ -44,14 +49,31 @@ func (r *Results) take(m jetstream.Msg) error {
 	defer r.mu.Unlock()
 	if !r.sequence[meta.Sequence.Stream] {
 		r.sequence[meta.Sequence.Stream] = true
-		r.all[result.GetStreamId()] = append(r.all[result.GetStreamId()], result)
+		r.all[result.GetStreamId()] = append(r.all[result.GetStreamId()], stored{result, meta.Timestamp})
 	}
 	return nil
 }
 
-// Of a stream.
-func (r *Results) Of(stream string) []*rtapv1.Result {
+// Of a stream whose log is given. A worker that slept may store a second result when the first
+// has been released and deleted: nobody reads it, the log is ahead of it, and it is left out.
+func (r *Results) Of(stream string, log []Logged) (out []*rtapv1.Result) {
+	released := func(n uint64) time.Time {
+		for _, e := range log {
+			if !e.Late() && e.Ordinal() >= n {
+				return e.At
+			}
+		}
+		return time.Now()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]*rtapv1.Result(nil), r.all[stream]...)
+	seen := map[uint64]bool{}
+	for _, s := range r.all[stream] {
+		if seen[s.GetOrdinal()] && s.at.After(released(s.GetOrdinal())) {
+			continue
+		}
+		seen[s.GetOrdinal()] = true
+		out = append(out, s.Result)
+	}
+	return out
 }

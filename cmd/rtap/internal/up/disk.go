@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"syscall"
 	"time"
 
@@ -53,6 +54,9 @@ func restartAfterFullDisk(ctx context.Context, b *bus.Bus, server *child, dataDi
 		case <-ctx.Done():
 			return ctx.Err()
 		case e := <-said:
+			if strings.Contains(e.GetEvent(), bus.ErrFull.Error()) {
+				continue // at its limit, which starting it again does not raise
+			}
 			if e.GetSeverity() == rtapv1.ServiceEvent_SEVERITY_ERROR {
 				failing[e.GetInstance()] = time.Now()
 			} else {

@@ -69,7 +69,11 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 			err = s.Take(ctx, frame)
 			idle.Reset(quiet) // it may have waited for room in RTAP_JOBS
 		case <-idle.C:
-			err = s.Idle(ctx)
+			// A cluster that chooses a leader takes longer than a ring: then it is the server that
+			// is silent, and what the source says meanwhile belongs to the open segment.
+			if f.rt.Bus.Answers(ctx, bus.StreamAudio) {
+				err = s.Idle(ctx)
+			}
 			idle.Reset(quiet)
 		}
 		if err != nil {
