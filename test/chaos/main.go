@@ -42,7 +42,7 @@ func main() {
 	flag.BoolVar(&o.short, "short", false, "a selection of a few minutes")
 	flag.BoolVar(&o.plan, "plan", false, "print the schedule and do nothing")
 	flag.BoolVar(&o.keep, "keep", false, "leave the folder with the log of all processes")
-	flag.StringVar(&o.only, "only", "", "only rounds whose name holds this `text`, and the references that they need")
+	flag.StringVar(&o.only, "only", "", "only rounds whose name holds this `text` (or one of several with commas between), and the references that they need")
 	flag.StringVar(&o.from, "from", "", "begin with the round whose name holds this `text`, after the references")
 	flag.StringVar(&o.to, "to", "", "end before the round whose name holds this `text`")
 	flag.DurationVar(&o.most, "most", 40*time.Minute, "begin no further round after so long")

@@ -215,7 +215,9 @@ func chosen(all []round, o options) (out []round) {
 	}
 	from, to := at(o.from, 0), at(o.to, len(all))
 	wanted := func(i int) bool {
-		return all[i].kind != kindNone && i >= from && i < to && strings.Contains(all[i].name, o.only)
+		return all[i].kind != kindNone && i >= from && i < to && slices.ContainsFunc(strings.Split(o.only, ","), func(text string) bool {
+			return strings.Contains(all[i].name, text)
+		})
 	}
 	for i, r := range all {
 		reference := false
