@@ -54,7 +54,7 @@ func restartAfterFullDisk(ctx context.Context, b *bus.Bus, server *child, dataDi
 		case <-ctx.Done():
 			return ctx.Err()
 		case e := <-said:
-			if strings.Contains(e.GetEvent(), bus.ErrFull.Error()) {
+			if strings.Contains(e.GetMessage(), bus.ErrFull.Error()) {
 				continue // at its limit, which starting it again does not raise
 			}
 			if e.GetSeverity() == rtapv1.ServiceEvent_SEVERITY_ERROR {
