@@ -156,6 +156,9 @@ var owners = map[string]string{
 	"KV_" + BucketLeases: "egress", "KV_" + BucketCheckpoints: "vad", "KV_" + BucketConfig: "egress",
 }
 
+// OwnerOf is the service that keeps a stream as its configuration says.
+func OwnerOf(stream string) string { return owners[stream] }
+
 // OnDrift sets which service this process is, and who is told of streams that it has put
 // right. Without a service it puts all of them right. Call it before Run.
 func (b *Bus) OnDrift(service string, tell func(Drift)) { b.service, b.tellDrift = service, tell }

@@ -36,10 +36,10 @@ type Bus struct {
 	Limit, Stored, Free int64 // bytes: of this account on disk (-1: none), and of the volume
 	Present, Missing    []string
 	Differ              []string // streams with other replicas than configured
-	// Changed are settings of streams that are not what RTAP needs, Limits those that are not what this configuration
+	// Owners are the services that put a change right. Changed are settings of streams that are not what RTAP needs, Limits those that are not what this configuration
 	// says, and Broken, by stream, what cannot be put right in place.
-	Changed, Limits []string
-	Broken          map[string]error
+	Owners, Changed, Limits []string
+	Broken                  map[string]error
 }
 
 func (s *Site) nats(ctx context.Context) []Finding {
@@ -124,6 +124,9 @@ func (b *Bus) drift(ctx context.Context, js jetstream.JetStream, cfg *config.Con
 	}
 	b.Broken = broken
 	for _, d := range drifts {
+		if owner := "rtap-" + bus.OwnerOf(d.Stream); len(d.Owned) > 0 && !slices.Contains(b.Owners, owner) {
+			b.Owners = append(b.Owners, owner)
+		}
 		for _, what := range d.Owned {
 			b.Changed = append(b.Changed, d.Stream+": "+strings.ReplaceAll(what, ", now ", ", should be "))
 		}
@@ -231,10 +234,10 @@ func (b Bus) settings() (out []Finding) {
 		out = append(out, Finding{name, Fail, stream + ": " + what, advice})
 	}
 	if len(b.Changed) > 0 {
-		out = append(out, Finding{name, Warn, "somebody changed what RTAP rests on: " + strings.Join(b.Changed, "; "), "restart one of RTAP's processes: it puts that right and says so; find out who did it"})
+		out = append(out, Finding{name, Warn, "somebody changed what RTAP rests on: " + strings.Join(b.Changed, "; "), "restart " + strings.Join(b.Owners, " and ") + ", which puts it right and says so; find out who did it"})
 	}
 	if len(b.Limits) > 0 {
-		out = append(out, Finding{name, Info, "limits differ from this configuration: " + strings.Join(b.Limits, "; "), "the next process that starts applies its own configuration"})
+		out = append(out, Finding{name, Info, "limits differ from this configuration: " + strings.Join(b.Limits, "; "), "a stream is kept as its owner's configuration says; docs/DEPLOYMENT.md names the owners"})
 	}
 	return out
 }

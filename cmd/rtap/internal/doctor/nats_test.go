@@ -56,12 +56,12 @@ func TestBus(t *testing.T) {
 		},
 		"some missing": {facts(func(b *doctor.Bus) { b.Missing = []string{"RTAP_JOBS"} }), []want{answers, js, {"streams", doctor.Warn, "RTAP_JOBS is missing", "restart"}}},
 		"changed by hand": {
-			facts(func(b *doctor.Bus) { b.Changed = []string{"RTAP_JOBS: discard DiscardOld, should be DiscardNew"} }),
-			[]want{answers, js, streams, {"stream settings", doctor.Warn, "DiscardOld, should be", "puts that right"}},
+			facts(func(b *doctor.Bus) { b.Changed, b.Owners = []string{"RTAP_JOBS: discard DiscardOld, should be DiscardNew"}, []string{"rtap-vad"} }),
+			[]want{answers, js, streams, {"stream settings", doctor.Warn, "DiscardOld, should be", "restart rtap-vad"}},
 		},
 		"of another configuration": {
 			facts(func(b *doctor.Bus) { b.Limits = []string{"RTAP_AUDIO: max_age 1h0m0s, here 10m0s"} }),
-			[]want{answers, js, streams, {"stream settings", doctor.Info, "max_age 1h0m0s, here 10m0s", "its own configuration"}},
+			[]want{answers, js, streams, {"stream settings", doctor.Info, "max_age 1h0m0s, here 10m0s", "its owner's"}},
 		},
 		"cannot be changed": {
 			facts(func(b *doctor.Bus) {
@@ -87,7 +87,7 @@ func TestBusGathered(t *testing.T) {
 	expect(t, s.Check(t, "nats"), answers, js, want{"streams", doctor.OK, "all 11", ""})
 	full(t, b)
 	expect(t, s.Check(t, "nats"), answers, want{"jetstream", doctor.Fail, "it stores nothing: ", "restart the server"}, js, want{"streams", doctor.OK, "all 11", ""},
-		want{"stream settings", doctor.Warn, "RTAP_EVENTS: discard DiscardNew, should be DiscardOld; RTAP_EVENTS: max_msgs 1, should be -1", "restart one"})
+		want{"stream settings", doctor.Warn, "RTAP_EVENTS: discard DiscardNew, should be DiscardOld; RTAP_EVENTS: max_msgs 1, should be -1", "restart rtap-egress"})
 	if err := b.JS().DeleteStream(t.Context(), "RTAP_EVENTS"); err != nil {
 		t.Fatal(err)
 	}
