@@ -169,6 +169,9 @@ func (r *Recorder) start(wanted string, bufferMS int) error {
 	cfg.Capture.DeviceID = devices[chosen].ID.Pointer()
 	cfg.Capture.Format = malgo.FormatF32
 	cfg.PeriodSizeInMilliseconds = 10
+	// A sound server drops, without a word, what is not fetched in time: half a second of a busy
+	// machine is bridged. What is recorded still comes after each period.
+	cfg.Periods = 50
 	var ring atomic.Pointer[Ring]
 	r.device, err = malgo.InitDevice(r.ctx.Context, cfg, malgo.DeviceCallbacks{
 		Data: func(_, in []byte, _ uint32) {
