@@ -1,0 +1,193 @@
+package test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wer"
+	"github.com/rtap/rtap/pkg/wire"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+)
+
+// record writes a file of 16-bit samples, one slice for each channel, and returns a fast
+// source of it.
+func record(t *testing.T, stream string, rateHz int, channels ...[]float32) string {
+	t.Helper()
+	n, frame := len(channels[0]), 2*len(channels)
+	out := append([]byte("RIFF"), binary.LittleEndian.AppendUint32(nil, uint32(36+n*frame))...)
+	out = append(out, "WAVEfmt \x10\x00\x00\x00\x01\x00"...)
+	out = binary.LittleEndian.AppendUint16(out, uint16(len(channels)))
+	out = binary.LittleEndian.AppendUint32(out, uint32(rateHz))
+	out = binary.LittleEndian.AppendUint32(out, uint32(rateHz*frame))
+	out = binary.LittleEndian.AppendUint16(out, uint16(frame))
+	out = append(out, "\x10\x00data"...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(n*frame))
+	for i := range n {
+		for _, c := range channels {
+			out = binary.LittleEndian.AppendUint16(out, uint16(int16(32767*max(-1, min(1, c[i])))))
+		}
+	}
+	path := filepath.Join(t.TempDir(), stream+".wav")
+	if err := os.WriteFile(path, out, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "file:" + path + "?pace=fast&stream=" + stream
+}
+
+// changed returns samples of which each is f of the one before.
+func changed(pcm []float32, f func(i int, x float32) float32) []float32 {
+	out := make([]float32, len(pcm))
+	for i, x := range pcm {
+		out[i] = f(i, x)
+	}
+	return out
+}
+
+// telephone keeps every second sample, each the mean of two, in eight bits.
+func telephone(pcm []float32) []float32 {
+	out := make([]float32, len(pcm)/2)
+	for i := range out {
+		out[i] = float32(int((pcm[2*i]+pcm[2*i+1])/2*128)) / 128
+	}
+	return out
+}
+
+// thrice puts two samples between each two.
+func thrice(pcm []float32) []float32 {
+	out := make([]float32, 0, 3*len(pcm))
+	for i, x := range pcm {
+		next := pcm[min(i+1, len(pcm)-1)]
+		out = append(out, x, x+(next-x)/3, x+2*(next-x)/3)
+	}
+	return out
+}
+
+// breathless takes the pauses out of speech, all but 20 ms of each.
+func breathless(pcm []float32) (out []float32) {
+	const block, quiet, keep = 320, 0.03, 1 // RMS of 20 ms; the loudest have 0.3
+	still := 0
+	for i := 0; i+block <= len(pcm); i += block {
+		var squares float64
+		for _, x := range pcm[i : i+block] {
+			squares += float64(x * x)
+		}
+		if still++; squares > block*quiet*quiet {
+			still = 0
+		}
+		if still <= keep {
+			out = append(out, pcm[i:i+block]...)
+		}
+	}
+	return out
+}
+
+// problems collects the level warnings of a pipeline, by stream.
+func (p *pipeline) problems(t *testing.T) func() map[string][]string {
+	t.Helper()
+	var mu sync.Mutex
+	found := map[string][]string{}
+	c, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", p.natsTCP), nats.RetryOnFailedConnect(true), nats.ReconnectWait(50*time.Millisecond), nats.MaxReconnects(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Subscribe(bus.Event("vad", "level"), func(m *nats.Msg) {
+		e := &rtapv1.ServiceEvent{}
+		if wire.UnmarshalJSON(m.Data, e) != nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		found[e.GetStreamId()] = append(found[e.GetStreamId()], e.GetAttributes()["problem"])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() map[string][]string {
+		c.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		return found
+	}
+}
+
+// TestBadAudio: from audio that is badly recorded the words still come, and where they may
+// not, an event says why.
+func TestBadAudio(t *testing.T) {
+	pcm := testkit.PCM(t, "jfk.wav")
+	gain := func(g float32) []float32 { return changed(pcm, func(_ int, x float32) float32 { return g * x }) }
+	later := changed(pcm, func(i int, _ float32) float32 { return 0.7 * pcm[(i+5*16000)%len(pcm)] })
+	all := map[string]struct {
+		source  string
+		wrong   int    // words of 22, at most
+		problem string // that is told
+	}{
+		"as-it-is":    {record(t, "as-it-is", 16000, pcm), 2, ""},
+		"clipped":     {record(t, "clipped", 16000, gain(10)), 4, "clipped"},
+		"quiet":       {record(t, "quiet", 16000, gain(0.01)), 22, "too_quiet"},
+		"a-little":    {record(t, "a-little", 16000, gain(0.1)), 4, ""},
+		"one-sided":   {record(t, "one-sided", 16000, pcm, make([]float32, len(pcm))), 4, ""},
+		"telephone":   {record(t, "telephone", 8000, telephone(pcm)), 5, ""},
+		"fast":        {record(t, "fast", 48000, thrice(pcm), thrice(pcm)), 3, ""},
+		"offset":      {record(t, "offset", 16000, changed(pcm, func(_ int, x float32) float32 { return x/2 + 0.2 })), 6, "dc_offset"},
+		"two-at-once": {record(t, "two-at-once", 16000, changed(pcm, func(i int, x float32) float32 { return 0.6 * (x + later[i]) })), 30, ""},
+	}
+	args := []string{"--until-done", "--stt", "2", "--set", "stt.interim_interval_ms=0"}
+	for _, tt := range all {
+		args = append(args, "--source", tt.source)
+	}
+	p := up(t, args...)
+	problems := p.problems(t)
+	heard := p.finals(t)
+	for stream, tt := range all {
+		t.Run(stream, func(t *testing.T) {
+			finals := heard[stream]
+			wrong, _ := wer.Errors(jfk, text(finals))
+			t.Logf("%d wrong: %s", wrong, text(finals))
+			if len(finals) == 0 || wrong > tt.wrong {
+				t.Errorf("%d words wrong, at most %d may be: %q", wrong, tt.wrong, text(finals))
+			}
+			if told := problems()[stream]; (tt.problem == "") != (len(told) == 0) || tt.problem != "" && !slices.Contains(told, tt.problem) {
+				t.Errorf("told is %v, want %q", told, tt.problem)
+			}
+		})
+	}
+}
+
+// TestMonologue: a minute without a pause is cut, and no cut loses or doubles a word.
+func TestMonologue(t *testing.T) {
+	const repeats = 10
+	pcm := breathless(testkit.PCM(t, "jfk.wav"))
+	var all []float32
+	for range repeats {
+		all = append(all, pcm...)
+	}
+	finals := up(t, "--until-done", "--set", "stt.interim_interval_ms=0", "--source", record(t, "m", 16000, all)).finals(t)["m"]
+	want := strings.TrimSpace(strings.Repeat(jfk+" ", repeats))
+	wrong, words := wer.Errors(want, text(finals))
+	forced := 0
+	for i, r := range finals {
+		if !r.GetSpeechFinal() {
+			forced++
+		}
+		if r.GetDuration() > 15.1 {
+			t.Errorf("a segment of %.1f s", r.GetDuration())
+		}
+		if i > 0 && r.GetStart() < finals[i-1].GetStart()+finals[i-1].GetDuration()-0.001 {
+			t.Errorf("a segment begins at %.2f s within the one before", r.GetStart())
+		}
+	}
+	t.Logf("%.0f s, %d segments, %d forced cuts, %d of %d words wrong: %s", float64(len(all))/16000, len(finals), forced, wrong, words, text(finals))
+	if heard := len(strings.Fields(text(finals))); 3*wrong > words || forced == 0 || 20*heard < 19*words || 20*heard > 21*words {
+		t.Errorf("%d of %d words wrong, %d heard, %d forced cuts", wrong, words, heard, forced)
+	}
+}
