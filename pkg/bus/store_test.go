@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,11 +38,16 @@ func TestWatchStoreLooksAtEachKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := bus.Over(config.Default(), slog.New(slog.DiscardHandler), &full{create: context.DeadlineExceeded}, nil)
 		ctx, cancel := context.WithCancel(t.Context())
+		var mu sync.Mutex
 		var told []string
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_ = b.WatchStore(ctx, func(reason string) { told = append(told, reason) })
+			_ = b.WatchStore(ctx, func(reason string) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, reason)
+			})
 		}()
 		for range 4 {
 			b.NoteWrite(bus.Audio("a"), context.DeadlineExceeded)
@@ -52,16 +58,17 @@ func TestWatchStoreLooksAtEachKind(t *testing.T) {
 			time.Sleep(2 * time.Second)
 		}
 		synctest.Wait()
+		mu.Lock()
 		if len(told) != 1 || told[0] == "" {
 			t.Errorf("the audio is not stored: %q", told)
 		}
+		mu.Unlock()
 		time.Sleep(30 * time.Second)
-		synctest.Wait()
+		cancel()
+		<-done
 		if len(told) != 2 || told[1] != "" {
 			t.Errorf("nothing was tried any more: %q", told)
 		}
-		cancel()
-		<-done
 	})
 }
 
