@@ -68,11 +68,15 @@ func share(words []transcriber.Word, runs []run) []int {
 	}
 	cost[0][0] = 0
 	for i, r := range runs {
+		pause := 0.0
+		if i+1 < len(runs) {
+			pause = float64(runs[i+1].from-r.to) / transcriber.SampleRateHz
+		}
 		for n := range len(words) + 1 {
 			took := 0.0
 			for m := n; m <= len(words); m++ {
 				off := (took*perLetter - float64(r.to-r.from)) / transcriber.SampleRateHz
-				c := cost[i][n] + off*off + unmarked(words, m)
+				c := cost[i][n] + off*off + unmarked(words, m, pause)
 				if c < cost[i+1][m] {
 					cost[i+1][m], from[i+1][m] = c, n
 				}
@@ -91,13 +95,14 @@ func share(words []transcriber.Word, runs []run) []int {
 	return out
 }
 
-// unmarked is the cost of a pause before word n where the text has no mark: that of being
-// a quarter of a second off.
-func unmarked(words []transcriber.Word, n int) float64 {
+// unmarked is the cost of a pause, in seconds, before word n where the text has no mark: that
+// of being a quarter of a second off, and more the longer the pause is, since between
+// sentences people pause longer than between words.
+func unmarked(words []transcriber.Word, n int, pause float64) float64 {
 	if n == 0 || n == len(words) || strings.ContainsAny(words[n-1].Text[len(words[n-1].Text)-1:], ".,;:?!-") {
 		return 0
 	}
-	return 1. / 16
+	return (1 + 16*pause) / 16
 }
 
 // runsOf divides audio at its pauses.
