@@ -56,7 +56,9 @@ func TestBus(t *testing.T) {
 		},
 		"some missing": {facts(func(b *doctor.Bus) { b.Missing = []string{"RTAP_JOBS"} }), []want{answers, js, {"streams", doctor.Warn, "RTAP_JOBS is missing", "restart"}}},
 		"changed by hand": {
-			facts(func(b *doctor.Bus) { b.Changed, b.Owners = []string{"RTAP_JOBS: discard DiscardOld, should be DiscardNew"}, []string{"rtap-vad"} }),
+			facts(func(b *doctor.Bus) {
+				b.Changed, b.Owners = []string{"RTAP_JOBS: discard DiscardOld, should be DiscardNew"}, []string{"rtap-vad"}
+			}),
 			[]want{answers, js, streams, {"stream settings", doctor.Warn, "DiscardOld, should be", "restart rtap-vad"}},
 		},
 		"of another configuration": {
