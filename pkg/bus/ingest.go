@@ -140,7 +140,32 @@ func (b *Bus) ReadIngest(ctx context.Context, stream string) (*IngestReader, err
 	}
 	r.closed = consuming.Closed()
 	r.stop = func() { cancel(); consuming.Stop(); <-r.closed }
+	if err := asked(ctx, c); err != nil {
+		r.stop()
+		return nil, fmt.Errorf("reading audio of %s: %w", stream, err)
+	}
 	return r, nil
+}
+
+// asked waits until the server has a consumer's first request. One that reaches it when
+// somebody has removed the consumer is not answered: its reader would not be told, and ask
+// the next reader's, which has the same name.
+func asked(ctx context.Context, c jetstream.Consumer) error {
+	for range 50 {
+		info, err := c.Info(ctx)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nil // whoever has removed it has told
+		}
+		if err != nil || info.NumWaiting > 0 || info.Delivered.Consumer > 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // Messages are the chunks as stored, in order.

@@ -113,7 +113,7 @@ func (l *live) term(ctx context.Context) error {
 		return err
 	}
 	if err := retry(ctx, l.rt, l.in, "going on with a stream", func() error { return l.takeOver(ctx) }); err != nil {
-		return l.finish(ctx)
+		return err // the epoch may be another's; keep tries once more
 	}
 	for ctx.Err() == nil {
 		f, dropped := l.out.next()
@@ -157,10 +157,11 @@ func (l *live) takeOver(ctx context.Context) error {
 	if l.before, err = l.rt.Bus.LastFrame(ctx, l.in.stream()); err != nil {
 		return err
 	}
-	if l.epoch, err = l.rt.Bus.NewEpoch(ctx, l.in.stream()); err != nil {
+	epoch, err := l.rt.Bus.NewEpoch(ctx, l.in.stream())
+	if err != nil {
 		return err
 	}
-	l.next = 0
+	l.epoch, l.next = epoch, 0
 	if l.pub != nil {
 		l.out.putBack(l.pub.Ring())
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,7 +58,7 @@ func (o *outbox) put(f *rtapv1.Frame) {
 func (o *outbox) putBack(frames []*rtapv1.Frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.back = frames
+	o.back = append(slices.Clone(frames), o.back...) // some may be left from the term before
 }
 
 // frameMS is the length of a frame.

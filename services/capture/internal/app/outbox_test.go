@@ -75,3 +75,27 @@ func TestOutboxBegins(t *testing.T) {
 		})
 	}
 }
+
+// TestOutboxTakesBack: what was taken in a term comes first in the next one, and what is
+// still left of the term before behind it.
+func TestOutboxTakesBack(t *testing.T) {
+	o := newOutbox(9, obs.NewMetrics("capture", "test"))
+	for i := range int64(3) {
+		o.put(heard(10 + i))
+	}
+	o.putBack([]*rtapv1.Frame{heard(1), heard(2), heard(3), heard(4)})
+	o.begin(nil)
+	first, _ := o.next()
+	second, _ := o.next()
+	o.end()
+	o.putBack([]*rtapv1.Frame{first, second})
+	o.begin(nil)
+	for _, want := range []byte{1, 2, 3, 4, 10, 11, 12} {
+		if f, dropped := o.next(); f.GetPcm()[0] != want || dropped != 0 || !f.GetAgain() {
+			t.Errorf("%v after %d dropped, want %d", f, dropped, want)
+		}
+	}
+	if o.length() != 0 {
+		t.Errorf("%d too many", o.length())
+	}
+}

@@ -131,7 +131,7 @@ func (s *Stream) settle(ctx context.Context) error {
 	if b.GetKind() != rtapv1.Boundary_KIND_SEGMENT {
 		return s.storeMarker(ctx, b)
 	}
-	pcm, err := s.recorded(ctx, b.GetSpan())
+	pcm, err := s.recorded(ctx, b.GetSpan(), b.GetClosedAt())
 	if err != nil {
 		return err
 	}

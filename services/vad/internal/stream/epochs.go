@@ -21,7 +21,7 @@ func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
 		}
 	}
 	s.log.Info("stream begins", "epoch", f.GetEpoch(), "frame", f.GetFrame(), "source", f.GetSource())
-	s.epoch, s.next, s.early = f.GetEpoch(), 0, early{}
+	s.epoch, s.next, s.early, s.again = f.GetEpoch(), 0, early{}, true
 	if f.GetGapMs() > 0 {
 		s.next = f.GetFrame() // capture has nothing from before
 	}
@@ -51,7 +51,9 @@ func (s *Stream) inOrderUntil(ctx context.Context, f *rtapv1.Frame) error {
 	return nil
 }
 
-// pass drops a frame of a moment that was heard in an epoch before.
+// pass drops a frame at the beginning of an epoch, of a moment that was heard in the one
+// before. (Later on stamps may step back a little: what a device delivers in one burst is
+// stamped from its end.)
 func (s *Stream) pass(f *rtapv1.Frame) {
 	s.next = f.GetFrame() + 1
 	state := fresh(s.next)

@@ -50,6 +50,9 @@ func TestWhatIsSaidAgainIsHeardOnce(t *testing.T) {
 				store(t, b, first)
 				feed(t, s, first)
 				second := spoken(2, tt.captured, whole[tt.captured:], tt.host, true)
+				for i := 30 - int(tt.captured); i < len(second); i++ { // a burst, stamped from its end
+					second[i].Clock.MonotonicNs -= 200 * int64(time.Millisecond)
+				}
 				store(t, b, second)
 				if successor {
 					s = open(t, cfg, b)

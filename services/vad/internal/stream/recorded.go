@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/lease"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
@@ -11,15 +12,16 @@ import (
 // recordedPoll is how often missing audio of a recorded segment is looked for.
 const recordedPoll = 100 * time.Millisecond
 
-// recorded returns the stored audio of a recorded segment; nil when it is gone. A server
+// recorded returns the stored audio of a segment that was recorded when it closed; nil when it is gone. A server
 // that crashed may have lost the newest frames, which capture sends again: as long as
 // nothing is stored that comes after the segment it waits for them: while somebody captures
 // the stream, who has them or stores what comes after them, and then as long as a successor
 // may take, which is that of capture's ring. A server whose disk is full takes nothing for
-// longer than that.
-func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span) ([]byte, error) {
+// longer than that. What is older than audio is kept has expired, whoever captures.
+func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span, closed *rtapv1.Clock) ([]byte, error) {
 	patience := time.Duration(s.cfg.Audio.RingBufferSizeMS) * time.Millisecond
 	deadline := time.Now().Add(patience)
+	told := false
 	for {
 		// In this order: what is missing may arrive between the two.
 		last, err := s.bus.LastFrame(ctx, s.id)
@@ -34,7 +36,14 @@ func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span) ([]byte, error
 			return pcm, nil
 		}
 		if _, _, err := s.bus.Leases().Get(ctx, lease.Capture(s.id)); err == nil {
-			deadline = time.Now().Add(patience)
+			age, _ := clock.Since(closed)
+			if most := s.cfg.Streams.Audio.MaxAge; most == 0 || age < most {
+				deadline = time.Now().Add(patience)
+			}
+			if !told {
+				told = true
+				s.log.Warn("waiting for stored audio of a recorded segment, which capture sends again", "span", span.String())
+			}
 		}
 		if passed(last, span) || time.Now().After(deadline) {
 			return nil, nil

@@ -58,6 +58,7 @@ type Stream struct {
 	clock      *rtapv1.Clock
 	floats     []float32
 	early      early
+	again      bool // what comes of the epoch may have been heard in the one before
 	gapMS      uint32
 	text       draft
 	spec       *speculation // nil while there is none
@@ -151,7 +152,7 @@ func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 
 // take handles a frame whose turn it is; what is missing before it is lost.
 func (s *Stream) take(ctx context.Context, f *rtapv1.Frame) error {
-	if f.GetAgain() && s.clock != nil && !clock.Later(s.clock, f.GetClock()) {
+	if s.again = s.again && f.GetAgain() && !f.GetEnd() && s.clock != nil && !clock.Later(s.clock, f.GetClock()); s.again {
 		s.pass(f)
 		return nil
 	}
