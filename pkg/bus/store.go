@@ -94,16 +94,20 @@ func (w *watched) note(subject string, err error) {
 	}
 }
 
-// failed is why writes of some kind are not stored.
-func (w *watched) failed() error {
+// failed is why writes of some kind are not stored, again and again. A full stream is told
+// only if nothing worse is wrong.
+func (w *watched) failed() (worst error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, f := range w.failing {
-		if time.Since(f.since) >= storeGrace && time.Since(f.last) < storeTried {
-			return f.err
+		if f.last.Sub(f.since) < storeGrace || time.Since(f.last) >= storeTried {
+			continue
+		}
+		if worst = f.err; !errors.Is(worst, ErrFull) {
+			return worst
 		}
 	}
-	return nil
+	return worst
 }
 
 // NoteWrite says what became of a write that went another way than through PublishMsg.

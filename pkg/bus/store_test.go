@@ -49,6 +49,14 @@ func TestWatchStoreLooksAtEachKind(t *testing.T) {
 				told = append(told, reason)
 			})
 		}()
+		b.NoteWrite(bus.Ingest("a"), context.DeadlineExceeded) // once, and never tried again
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		mu.Lock()
+		if len(told) != 0 {
+			t.Errorf("one write that failed: %q", told)
+		}
+		mu.Unlock()
 		for range 4 {
 			b.NoteWrite(bus.Audio("a"), context.DeadlineExceeded)
 			time.Sleep(2 * time.Second)
