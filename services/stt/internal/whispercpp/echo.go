@@ -22,6 +22,14 @@ func echoes(prompt, text string) bool {
 	return false
 }
 
+// twice says whether a text is one clause said two times. With a prompt in which that clause
+// comes more than once Whisper doubles it now and then.
+func twice(text string) bool {
+	words := plain(text)
+	half := len(words) / 2
+	return half >= echoWords && len(words)%2 == 0 && slices.Equal(words[:half], words[half:])
+}
+
 // plain is a text's words without capitals and punctuation.
 func plain(text string) []string {
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\'' })

@@ -22,3 +22,17 @@ func TestEchoes(t *testing.T) {
 		t.Error("without a prompt")
 	}
 }
+
+func TestTwice(t *testing.T) {
+	for text, want := range map[string]bool{
+		"and so my fellow Americans. And so, my fellow Americans!": true,
+		"And so my fellow Americans, and so my fellow Canadians":   false,
+		"No, no, no, no":                    false, // two words twice
+		"Ask what you can do. Ask what you": false,
+		"":                                  false,
+	} {
+		if got := twice(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

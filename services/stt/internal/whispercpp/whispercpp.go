@@ -112,7 +112,7 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 		return none, err
 	}
 	t := h.transcript()
-	if !h.doubtful(t) && !echoes(opts.Prompt, t.Text) {
+	if !h.doubtful(t) && !echoes(opts.Prompt, t.Text) && (opts.Prompt == "" || !twice(t.Text)) {
 		return t, nil
 	}
 	// Once more with all the room there is, and without what may have led it astray.
