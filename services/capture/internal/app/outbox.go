@@ -23,6 +23,7 @@ type outbox struct {
 	size   int
 	filled chan struct{}
 	lost   int  // frames dropped since the last one was taken
+	told   bool // lost is in the metric
 	in     bool // a term: what is dropped now, nobody has
 }
 
@@ -36,12 +37,10 @@ func (o *outbox) put(f *rtapv1.Frame) {
 	defer o.mu.Unlock()
 	o.frames = append(o.frames, f)
 	if len(o.frames) > o.size {
-		if o.in && o.lost == 0 {
-			o.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
-		}
 		dropped := o.frames[0]
 		o.frames = o.frames[1:]
 		o.lost++
+		o.overrun()
 		o.frames[0].GapMs += dropped.GetGapMs() + frameMS
 		o.frames[0].GapReason = "outage"
 	}
@@ -51,6 +50,14 @@ func (o *outbox) put(f *rtapv1.Frame) {
 	select {
 	case o.filled <- struct{}{}:
 	default:
+	}
+}
+
+// overrun counts a loss, once, and not while another process may have what was dropped.
+func (o *outbox) overrun() {
+	if o.in && o.lost > 0 && !o.told {
+		o.told = true
+		o.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
 	}
 }
 
@@ -76,7 +83,7 @@ func (o *outbox) next() (f *rtapv1.Frame, dropped int) {
 		return nil, 0
 	}
 	f, dropped = o.frames[0], o.lost
-	o.frames, o.lost = o.frames[1:], 0
+	o.frames, o.lost, o.told = o.frames[1:], 0, false
 	o.metrics.BufferUtilization.WithLabelValues("capture").Set(float64(len(o.frames)) / float64(o.size))
 	return f, dropped
 }
@@ -103,21 +110,14 @@ func (o *outbox) wait(ctx context.Context, most time.Duration) {
 func (o *outbox) begin(before *rtapv1.Clock) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for _, f := range slices.Concat(o.back, o.frames) {
+		f.Again = true
+	}
+	if o.lost > 0 && before != nil && !clock.Later(before, clock.Add(o.frames[0].GetClock(), -frameMS*time.Millisecond)) {
+		o.lost, o.told, o.frames[0].GapMs, o.frames[0].GapReason = 0, false, 0, ""
+	}
 	o.in = true
-	for _, f := range o.back {
-		f.Again = true
-	}
-	for _, f := range o.frames {
-		f.Again = true
-	}
-	if o.lost == 0 {
-		return
-	}
-	if before != nil && !clock.Later(before, clock.Add(o.frames[0].GetClock(), -frameMS*time.Millisecond)) {
-		o.lost, o.frames[0].GapMs, o.frames[0].GapReason = 0, 0, ""
-		return
-	}
-	o.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
+	o.overrun()
 }
 
 // resume begins a term that goes on with the epoch of the last one: nobody else has stored
@@ -126,9 +126,7 @@ func (o *outbox) resume() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.in = true
-	if o.lost > 0 {
-		o.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
-	}
+	o.overrun()
 }
 
 // end ends a term.

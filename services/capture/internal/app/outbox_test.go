@@ -99,3 +99,49 @@ func TestOutboxTakesBack(t *testing.T) {
 		t.Errorf("%d too many", o.length())
 	}
 }
+
+// TestOutboxCountsALossOnce: however many terms it outlasts, and none while another process
+// may have what was dropped.
+func TestOutboxCountsALossOnce(t *testing.T) {
+	m := obs.NewMetrics("capture", "test")
+	o := newOutbox(2, m)
+	counted := func() (n float64) {
+		families, err := m.Registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "rtap_errors_total" {
+				for _, one := range f.GetMetric() {
+					n += one.GetCounter().GetValue() // nothing else here counts errors
+				}
+			}
+		}
+		return n
+	}
+	fill := func(n int64) {
+		for i := range n {
+			o.put(heard(i))
+		}
+	}
+	fill(5)
+	if n := counted(); n != 0 {
+		t.Errorf("%v counted without a term", n)
+	}
+	for range 3 {
+		o.begin(nil)
+		fill(2)
+		o.end()
+		o.resume()
+		o.end()
+	}
+	if n := counted(); n != 1 {
+		t.Errorf("one loss is counted %v times", n)
+	}
+	o.resume()
+	_, _ = o.next()
+	fill(2)
+	if n := counted(); n != 2 {
+		t.Errorf("two losses are counted %v times", n)
+	}
+}
