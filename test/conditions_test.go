@@ -1,7 +1,6 @@
 package test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wav"
 	"github.com/rtap/rtap/pkg/wer"
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -23,22 +23,8 @@ import (
 // source of it.
 func record(t *testing.T, stream string, rateHz int, channels ...[]float32) string {
 	t.Helper()
-	n, frame := len(channels[0]), 2*len(channels)
-	out := append([]byte("RIFF"), binary.LittleEndian.AppendUint32(nil, uint32(36+n*frame))...)
-	out = append(out, "WAVEfmt \x10\x00\x00\x00\x01\x00"...)
-	out = binary.LittleEndian.AppendUint16(out, uint16(len(channels)))
-	out = binary.LittleEndian.AppendUint32(out, uint32(rateHz))
-	out = binary.LittleEndian.AppendUint32(out, uint32(rateHz*frame))
-	out = binary.LittleEndian.AppendUint16(out, uint16(frame))
-	out = append(out, "\x10\x00data"...)
-	out = binary.LittleEndian.AppendUint32(out, uint32(n*frame))
-	for i := range n {
-		for _, c := range channels {
-			out = binary.LittleEndian.AppendUint16(out, uint16(int16(32767*max(-1, min(1, c[i])))))
-		}
-	}
 	path := filepath.Join(t.TempDir(), stream+".wav")
-	if err := os.WriteFile(path, out, 0o600); err != nil {
+	if err := os.WriteFile(path, wav.Interleave(rateHz, channels...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return "file:" + path + "?pace=fast&stream=" + stream

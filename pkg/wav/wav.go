@@ -86,25 +86,31 @@ func samples(raw []byte) []float32 {
 }
 
 // Format makes the content of a whole file; samples beyond -1 to 1 are clipped.
-func Format(a Audio) []byte {
-	pcm := a.PCM
-	out := make([]byte, 0, 44+2*len(pcm))
+func Format(a Audio) []byte { return Interleave(a.SampleRateHz, a.PCM) }
+
+// Interleave is [Format] for several channels, all as long as the first one.
+func Interleave(sampleRateHz int, channels ...[]float32) []byte {
+	frame := 2 * len(channels)
+	size := frame * len(channels[0])
+	out := make([]byte, 0, 44+size)
 	put16 := func(x uint16) { out = binary.LittleEndian.AppendUint16(out, x) }
 	put32 := func(x uint32) { out = binary.LittleEndian.AppendUint32(out, x) }
 	out = append(out, "RIFF"...)
-	put32(uint32(36 + 2*len(pcm)))
+	put32(uint32(36 + size))
 	out = append(out, "WAVEfmt "...)
 	put32(16)
 	put16(1) // PCM
-	put16(1) // channel
-	put32(uint32(a.SampleRateHz))
-	put32(uint32(2 * a.SampleRateHz))
-	put16(2)
+	put16(uint16(len(channels)))
+	put32(uint32(sampleRateHz))
+	put32(uint32(frame * sampleRateHz))
+	put16(uint16(frame))
 	put16(16)
 	out = append(out, "data"...)
-	put32(uint32(2 * len(pcm)))
-	for _, x := range pcm {
-		put16(uint16(int16(32767 * min(1, max(-1, x)))))
+	put32(uint32(size))
+	for i := range channels[0] {
+		for _, c := range channels {
+			put16(uint16(int16(32767 * min(1, max(-1, c[i])))))
+		}
 	}
 	return out
 }
