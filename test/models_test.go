@@ -105,10 +105,11 @@ func TestPackagesGiveTheSameText(t *testing.T) {
 
 // TestModelChangesWhileTalking swaps the engine in the middle of a recording.
 func TestModelChangesWhileTalking(t *testing.T) {
+	model := testkit.TinyEN(t)
 	p := up(t, "--until-done", "--stt", "2", "--source", "file:"+long(t)+"?stream=talk")
 	ready(t, p)
 	server := fmt.Sprintf("nats://127.0.0.1:%d", p.natsTCP)
-	if code, out := run(t, nil, "config", "set", "stt.model", testkit.TinyEN(t), "--nats", server); code != 0 || strings.Count(out, "whisper") != 2 {
+	if code, out := run(t, nil, "config", "set", "stt.model", model, "--nats", server); code != 0 || strings.Count(out, "whisper") != 2 {
 		t.Errorf("set: exit code %d: %s", code, out)
 	}
 	for _, tt := range [][]string{

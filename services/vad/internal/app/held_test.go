@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +16,6 @@ import (
 	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/obs"
-	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/pkg/testkit"
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -78,13 +76,8 @@ func TestHoldsBackWhileJobsAreFull(t *testing.T) {
 	cfg.NATS.URL = testkit.NATS(t).ClientURL()
 	cfg.Streams.Jobs.MaxMB = 1
 	cfg.STT.ContextMS, cfg.STT.Speculate, cfg.STT.InterimIntervalMS = 0, false, 0
-	log := slog.New(slog.DiscardHandler)
-	b, err := bus.Connect(cfg, t.Name(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := obs.NewMetrics("vad", "test")
-	rt := &service.Runtime{Config: cfg, Log: log, Service: "vad", Instance: "i", Metrics: m, Health: obs.NewHealth("vad", "i", "test", m), Bus: b}
+	rt := process(t, cfg)
+	b, m := rt.Bus, rt.Metrics
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	t.Cleanup(func() { cancel(); wg.Wait(); b.Conn().Close() })
@@ -119,11 +112,7 @@ func TestHoldsBackWhileJobsAreFull(t *testing.T) {
 	event(rtapv1.ServiceEvent_SEVERITY_WARNING)
 	within := func(what string, done func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: %v", what, rt.Health.Status())
-			}
-		}
+		within(t, what, done, func() any { return rt.Health.Status() })
 	}
 	within("the process is degraded", func() bool {
 		s := rt.Health.Status()

@@ -22,18 +22,35 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestPausesFollowTheModel: those of a model with longer ones hold as soon as it is asked
-// for, those of one with shorter ones when the recogniser has it.
-func TestPausesFollowTheModel(t *testing.T) {
-	cfg := config.Default()
-	cfg.NATS.URL = testkit.NATS(t).ClientURL()
+// process is a vad process with a connection that is about to be made.
+func process(t *testing.T, cfg *config.Config) *service.Runtime {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	b, err := bus.Connect(cfg, t.Name(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := obs.NewMetrics("vad", "test")
-	rt := &service.Runtime{Config: cfg, Log: log, Service: "vad", Instance: "i", Metrics: m, Health: obs.NewHealth("vad", "i", "test", m), Bus: b}
+	return &service.Runtime{Config: cfg, Log: log, Service: "vad", Instance: "i", Metrics: m, Health: obs.NewHealth("vad", "i", "test", m), Bus: b}
+}
+
+// within waits until something is done; state is what is said when it is not.
+func within(t *testing.T, what string, done func() bool, state func() any) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: it is %+v", what, state())
+		}
+	}
+}
+
+// TestPausesFollowTheModel: those of a model with longer ones hold as soon as it is asked
+// for, those of one with shorter ones when the recogniser has it.
+func TestPausesFollowTheModel(t *testing.T) {
+	cfg := config.Default()
+	cfg.NATS.URL = testkit.NATS(t).ClientURL()
+	rt := process(t, cfg)
+	b := rt.Bus
 	p, err := newPauses(rt)
 	if err != nil {
 		t.Fatal(err)
@@ -65,11 +82,7 @@ func TestPausesFollowTheModel(t *testing.T) {
 	}
 	within := func(what string, done func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: the pauses are %+v", what, p.current())
-			}
-		}
+		within(t, what, done, func() any { return p.current() })
 	}
 	if _, err := b.SetSetting(ctx, "stt.model", "whisper-tiny.en"); err != nil {
 		t.Fatal(err)

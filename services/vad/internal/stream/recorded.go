@@ -12,12 +12,12 @@ import (
 // recordedPoll is how often missing audio of a recorded segment is looked for.
 const recordedPoll = 100 * time.Millisecond
 
-// recorded returns the stored audio of a segment that was recorded when it closed; nil when it is gone. A server
-// that crashed may have lost the newest frames, which capture sends again: as long as
-// nothing is stored that comes after the segment it waits for them: while somebody captures
-// the stream, who has them or stores what comes after them, and then as long as a successor
-// may take, which is that of capture's ring. A server whose disk is full takes nothing for
-// longer than that. What is older than audio is kept has expired, whoever captures.
+// recorded returns the stored audio of a recorded segment that closed at a moment; nil when
+// the audio is gone. A server that crashed may have lost the newest frames, which capture
+// sends again: as long as nothing is stored that comes after the segment it waits for them:
+// while somebody captures the stream, who has them or stores what comes after them, and then
+// as long as a successor may take, which is that of capture's ring. A server whose disk is
+// full takes nothing for longer than that. What is older than audio is kept has expired, whoever captures.
 func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span, closed *rtapv1.Clock) ([]byte, error) {
 	patience := time.Duration(s.cfg.Audio.RingBufferSizeMS) * time.Millisecond
 	deadline := time.Now().Add(patience)

@@ -197,13 +197,21 @@ func TestReleasedMarkerIsNotStoredAgain(t *testing.T) {
 	}
 }
 
-func TestLostPublicationIsMadeUp(t *testing.T) {
+// closedOnce returns a bus on which all of talk is stored and its first segment closed; rings
+// are short.
+func closedOnce(t *testing.T) (*config.Config, *bus.Bus, []*rtapv1.Frame) {
+	t.Helper()
 	cfg := settings()
 	cfg.Audio.RingBufferSizeMS = 200
 	b := testkit.Bus(t, cfg)
 	all := frames(1, 0, talk)
 	store(t, b, all)
-	feed(t, open(t, cfg, b), all[:15]) // the first segment is closed
+	feed(t, open(t, cfg, b), all[:15])
+	return cfg, b, all
+}
+
+func TestLostPublicationIsMadeUp(t *testing.T) {
+	cfg, b, _ := closedOnce(t)
 	purge(t, b, bus.StreamJobs)
 	cp, _, err := b.LoadCheckpoint(t.Context(), "s")
 	if err != nil || cp.GetBoundary().GetOrdinal() != 1 {
@@ -219,12 +227,7 @@ func TestLostPublicationIsMadeUp(t *testing.T) {
 // TestMissingAudioIsAwaitedWhileSomebodyCaptures: a server with a full disk takes nothing for
 // longer than a ring, and what capture has is not lost.
 func TestMissingAudioIsAwaitedWhileSomebodyCaptures(t *testing.T) {
-	cfg := settings()
-	cfg.Audio.RingBufferSizeMS = 200
-	b := testkit.Bus(t, cfg)
-	all := frames(1, 0, talk)
-	store(t, b, all)
-	feed(t, open(t, cfg, b), all[:15]) // the first segment is closed
+	cfg, b, all := closedOnce(t)
 	purge(t, b, bus.StreamAudio)
 	leases, key := b.Leases(), lease.Capture("s")
 	revision, err := leases.Create(t.Context(), key, []byte("somebody"))
