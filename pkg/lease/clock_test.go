@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,11 +157,11 @@ func TestHolderKnowsBeforeOthers(t *testing.T) {
 				}), "key", "a", nil)
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)
-				var gone time.Time
+				var gone atomic.Bool
 				go func() {
 					done <- k.Do(ctx, func(ctx context.Context, _ lease.Token) error {
 						<-ctx.Done()
-						gone = time.Now()
+						gone.Store(true)
 						return ctx.Err()
 					})
 				}()
@@ -171,7 +172,7 @@ func TestHolderKnowsBeforeOthers(t *testing.T) {
 				broken.Store("now", true)
 				cut := time.Now()
 				err := keeper(b.as(fine), "key", "b", nil).Do(t.Context(), func(context.Context, lease.Token) error {
-					if gone.IsZero() {
+					if !gone.Load() {
 						t.Error("two hold it")
 					}
 					if waited := time.Since(cut); waited > lease.TTL+2*lease.PollEvery {
