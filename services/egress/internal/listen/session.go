@@ -23,6 +23,9 @@ import (
 // happen on it before it is told that nothing does.
 const patience = time.Minute
 
+// countWait is how long the word on a problem waits for audio that is being stored.
+const countWait = 500 * time.Millisecond
+
 // Codes that Deepgram's clients know, as close reasons.
 const (
 	netNoResult = "NET-0000"
@@ -106,6 +109,7 @@ func (s *session) run(ctx context.Context) {
 	s.up.close()
 	stopReading()
 	if e.problem != nil {
+		s.count(e.problem)
 		s.send(e.problem)
 	}
 	s.conn.End(e.code, e.reason)
@@ -116,6 +120,16 @@ func (s *session) run(ctx context.Context) {
 	}
 	s.log.Info("client has gone", "code", e.code, "reason", e.reason, "connected_seconds", time.Since(s.opened).Seconds(),
 		"audio_seconds", s.up.format.Seconds(s.up.offset.Load()), "last_seq", s.seq)
+}
+
+// count lets what is on its way be stored, for a moment, before a problem says how much is:
+// the client need not send that again.
+func (s *session) count(problem *rtapv1.ListenError) {
+	select {
+	case <-s.up.done:
+	case <-time.After(countWait):
+	}
+	problem.StoredSeconds = s.up.format.Seconds(s.up.offset.Load())
 }
 
 // serve writes what the client gets and returns how to close its connection.
