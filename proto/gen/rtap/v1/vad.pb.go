@@ -75,7 +75,7 @@ func (x Boundary_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Boundary_Kind.Descriptor instead.
 func (Boundary_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_rtap_v1_vad_proto_rawDescGZIP(), []int{2, 0}
+	return file_rtap_v1_vad_proto_rawDescGZIP(), []int{3, 0}
 }
 
 // VadEvent says what the voice activity detector noticed:
@@ -226,7 +226,10 @@ type Checkpoint struct {
 	WrittenAt    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=written_at,json=writtenAt,proto3" json:"written_at,omitempty"`
 	Writer       string                 `protobuf:"bytes,15,opt,name=writer,proto3" json:"writer,omitempty"`
 	// When the last frame behind the boundary was captured.
-	HeardAt       *Clock `protobuf:"bytes,16,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
+	HeardAt *Clock `protobuf:"bytes,16,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
+	// Segments of the epoch before the boundary that what follows may continue: their audio is
+	// read again.
+	Closed        []*ClosedSegment `protobuf:"bytes,17,rep,name=closed,proto3" json:"closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -373,6 +376,66 @@ func (x *Checkpoint) GetHeardAt() *Clock {
 	return nil
 }
 
+func (x *Checkpoint) GetClosed() []*ClosedSegment {
+	if x != nil {
+		return x.Closed
+	}
+	return nil
+}
+
+// ClosedSegment is one that has its ordinal.
+type ClosedSegment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ordinal       uint64                 `protobuf:"varint,1,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
+	Span          *Span                  `protobuf:"bytes,2,opt,name=span,proto3" json:"span,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClosedSegment) Reset() {
+	*x = ClosedSegment{}
+	mi := &file_rtap_v1_vad_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClosedSegment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClosedSegment) ProtoMessage() {}
+
+func (x *ClosedSegment) ProtoReflect() protoreflect.Message {
+	mi := &file_rtap_v1_vad_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClosedSegment.ProtoReflect.Descriptor instead.
+func (*ClosedSegment) Descriptor() ([]byte, []int) {
+	return file_rtap_v1_vad_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ClosedSegment) GetOrdinal() uint64 {
+	if x != nil {
+		return x.Ordinal
+	}
+	return 0
+}
+
+func (x *ClosedSegment) GetSpan() *Span {
+	if x != nil {
+		return x.Span
+	}
+	return nil
+}
+
 // Boundary is one decision of the segmenter, with an ordinal of its own.
 type Boundary struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -401,7 +464,7 @@ type Boundary struct {
 
 func (x *Boundary) Reset() {
 	*x = Boundary{}
-	mi := &file_rtap_v1_vad_proto_msgTypes[2]
+	mi := &file_rtap_v1_vad_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -413,7 +476,7 @@ func (x *Boundary) String() string {
 func (*Boundary) ProtoMessage() {}
 
 func (x *Boundary) ProtoReflect() protoreflect.Message {
-	mi := &file_rtap_v1_vad_proto_msgTypes[2]
+	mi := &file_rtap_v1_vad_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -426,7 +489,7 @@ func (x *Boundary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Boundary.ProtoReflect.Descriptor instead.
 func (*Boundary) Descriptor() ([]byte, []int) {
-	return file_rtap_v1_vad_proto_rawDescGZIP(), []int{2}
+	return file_rtap_v1_vad_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Boundary) GetKind() Boundary_Kind {
@@ -536,7 +599,7 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"\vprobability\x18\x06 \x01(\x02R\vprobability\x12\x19\n" +
 	"\brms_dbfs\x18\a \x01(\x02R\armsDbfs\x12\x1b\n" +
 	"\tpeak_dbfs\x18\b \x01(\x02R\bpeakDbfs\x12'\n" +
-	"\x0fclipped_samples\x18\t \x01(\rR\x0eclippedSamples\"\xcc\x04\n" +
+	"\x0fclipped_samples\x18\t \x01(\rR\x0eclippedSamples\"\xfc\x04\n" +
 	"\n" +
 	"Checkpoint\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1b\n" +
@@ -558,7 +621,11 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"\n" +
 	"written_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x16\n" +
 	"\x06writer\x18\x0f \x01(\tR\x06writer\x12)\n" +
-	"\bheard_at\x18\x10 \x01(\v2\x0e.rtap.v1.ClockR\aheardAt\"\xdd\x04\n" +
+	"\bheard_at\x18\x10 \x01(\v2\x0e.rtap.v1.ClockR\aheardAt\x12.\n" +
+	"\x06closed\x18\x11 \x03(\v2\x16.rtap.v1.ClosedSegmentR\x06closed\"L\n" +
+	"\rClosedSegment\x12\x18\n" +
+	"\aordinal\x18\x01 \x01(\x04R\aordinal\x12!\n" +
+	"\x04span\x18\x02 \x01(\v2\r.rtap.v1.SpanR\x04span\"\xdd\x04\n" +
 	"\bBoundary\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.rtap.v1.Boundary.KindR\x04kind\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12!\n" +
@@ -595,32 +662,35 @@ func file_rtap_v1_vad_proto_rawDescGZIP() []byte {
 }
 
 var file_rtap_v1_vad_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rtap_v1_vad_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_rtap_v1_vad_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_rtap_v1_vad_proto_goTypes = []any{
 	(Boundary_Kind)(0),            // 0: rtap.v1.Boundary.Kind
 	(*VadEvent)(nil),              // 1: rtap.v1.VadEvent
 	(*Checkpoint)(nil),            // 2: rtap.v1.Checkpoint
-	(*Boundary)(nil),              // 3: rtap.v1.Boundary
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*Context)(nil),               // 5: rtap.v1.Context
-	(*Clock)(nil),                 // 6: rtap.v1.Clock
-	(*Span)(nil),                  // 7: rtap.v1.Span
+	(*ClosedSegment)(nil),         // 3: rtap.v1.ClosedSegment
+	(*Boundary)(nil),              // 4: rtap.v1.Boundary
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*Context)(nil),               // 6: rtap.v1.Context
+	(*Clock)(nil),                 // 7: rtap.v1.Clock
+	(*Span)(nil),                  // 8: rtap.v1.Span
 }
 var file_rtap_v1_vad_proto_depIdxs = []int32{
-	4, // 0: rtap.v1.VadEvent.captured_at:type_name -> google.protobuf.Timestamp
-	3, // 1: rtap.v1.Checkpoint.boundary:type_name -> rtap.v1.Boundary
-	5, // 2: rtap.v1.Checkpoint.context:type_name -> rtap.v1.Context
-	4, // 3: rtap.v1.Checkpoint.written_at:type_name -> google.protobuf.Timestamp
-	6, // 4: rtap.v1.Checkpoint.heard_at:type_name -> rtap.v1.Clock
-	0, // 5: rtap.v1.Boundary.kind:type_name -> rtap.v1.Boundary.Kind
-	7, // 6: rtap.v1.Boundary.span:type_name -> rtap.v1.Span
-	6, // 7: rtap.v1.Boundary.closed_at:type_name -> rtap.v1.Clock
-	6, // 8: rtap.v1.Boundary.speech_ended_at:type_name -> rtap.v1.Clock
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	5,  // 0: rtap.v1.VadEvent.captured_at:type_name -> google.protobuf.Timestamp
+	4,  // 1: rtap.v1.Checkpoint.boundary:type_name -> rtap.v1.Boundary
+	6,  // 2: rtap.v1.Checkpoint.context:type_name -> rtap.v1.Context
+	5,  // 3: rtap.v1.Checkpoint.written_at:type_name -> google.protobuf.Timestamp
+	7,  // 4: rtap.v1.Checkpoint.heard_at:type_name -> rtap.v1.Clock
+	3,  // 5: rtap.v1.Checkpoint.closed:type_name -> rtap.v1.ClosedSegment
+	8,  // 6: rtap.v1.ClosedSegment.span:type_name -> rtap.v1.Span
+	0,  // 7: rtap.v1.Boundary.kind:type_name -> rtap.v1.Boundary.Kind
+	8,  // 8: rtap.v1.Boundary.span:type_name -> rtap.v1.Span
+	7,  // 9: rtap.v1.Boundary.closed_at:type_name -> rtap.v1.Clock
+	7,  // 10: rtap.v1.Boundary.speech_ended_at:type_name -> rtap.v1.Clock
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_rtap_v1_vad_proto_init() }
@@ -636,7 +706,7 @@ func file_rtap_v1_vad_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rtap_v1_vad_proto_rawDesc), len(file_rtap_v1_vad_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

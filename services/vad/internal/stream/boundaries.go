@@ -2,6 +2,8 @@ package stream
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 
 	"github.com/rtap/rtap/pkg/bus"
@@ -140,7 +142,18 @@ func (s *Stream) settle(ctx context.Context) error {
 		s.metrics.Errors.WithLabelValues("vad", "audio_expired").Inc()
 		return s.result(ctx, b, rtapv1.Result_KIND_DEAD, "audio expired before the segment was transcribed")
 	}
+	said, err := s.continued(ctx, b)
+	if err != nil {
+		return err
+	}
 	failpoint.At("vad/settling")
 	s.log.Info("publishing a recorded segment again", "segment_id", b.GetSegmentId())
-	return s.publish(ctx, b, samples(pcm), nil, nil)
+	return s.publish(ctx, b, samples(pcm), said, nil)
+}
+
+// traceparent starts a trace as https://www.w3.org/TR/trace-context/ writes it.
+func traceparent() string {
+	var raw [24]byte
+	_, _ = rand.Read(raw[:])
+	return "00-" + hex.EncodeToString(raw[:16]) + "-" + hex.EncodeToString(raw[16:]) + "-01"
 }

@@ -20,6 +20,7 @@ func (s *Stream) store(ctx context.Context, b *rtapv1.Boundary) error {
 	s.cp.NextFrame = uint64(state.At / frame)
 	s.cp.SegmenterState = binary.LittleEndian.AppendUint64([]byte{flag(state.Cut)}, uint64(state.SpeechEnd))
 	s.cp.HeardAt = s.heardAt(state.At)
+	s.cp.Closed = s.history.recent(s.epoch, state.At)
 	s.cp.Boundary = b
 	s.cp.PendingGapMs = s.gapMS
 	// The state is that of the newest frame; a successor hears a few frames again.

@@ -43,6 +43,27 @@ func (h *history) segment(ordinal uint64, start, end int) {
 	}
 }
 
+// recent lists the segments that one behind a sample could continue.
+func (h *history) recent(epoch uint64, at int) (out []*rtapv1.ClosedSegment) {
+	for _, c := range h.closed {
+		if at-c.start <= h.limit {
+			out = append(out, &rtapv1.ClosedSegment{
+				Ordinal: c.ordinal, Span: &rtapv1.Span{Epoch: epoch, StartSample: uint64(c.start), EndSample: uint64(c.end)},
+			})
+		}
+	}
+	return out
+}
+
+// know takes over what recent has listed, of one epoch.
+func (h *history) know(closed []*rtapv1.ClosedSegment, epoch uint64) {
+	for _, c := range closed {
+		if span := c.GetSpan(); span.GetEpoch() == epoch {
+			h.closed = append(h.closed, closedSegment{c.GetOrdinal(), int(span.GetStartSample()), int(span.GetEndSample())})
+		}
+	}
+}
+
 // before returns the whole segments before a span, from ordinal first on, that fit into a
 // context; nil when there is none.
 func (h *history) before(span *rtapv1.Span, first uint64) *rtapv1.Context {

@@ -83,5 +83,11 @@ func (s *Stream) inOrder(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// Position is the first frame that is not behind the last recorded boundary.
-func (s *Stream) Position() (epoch, frame uint64) { return s.cp.GetEpoch(), s.cp.GetNextFrame() }
+// Position is where to read from: the first frame that is not behind the last recorded
+// boundary, or the first of what follows may be heard as the continuation of.
+func (s *Stream) Position() (epoch, first uint64) {
+	if s.recalling {
+		return s.cp.GetEpoch(), uint64(s.history.end / frame)
+	}
+	return s.cp.GetEpoch(), s.cp.GetNextFrame()
+}

@@ -4,9 +4,6 @@ package stream
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,6 +66,7 @@ type Stream struct {
 	quality    quality
 	lastFrames []timedFrame // clocks of recent frames, to find when speech ended
 	history    *history
+	recalling  bool // history is read again
 }
 
 type timedFrame struct {
@@ -102,6 +100,7 @@ func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *sl
 	}
 	s.epoch, s.next, s.clock = s.cp.GetEpoch(), s.cp.GetNextFrame(), s.cp.GetHeardAt()
 	s.restart(s.restore())
+	s.recall()
 	if s.cp.GetVersion() != version || s.detector.SetState(s.cp.GetModelState()) != nil {
 		s.detector.Reset()
 	}
@@ -128,6 +127,7 @@ func (s *Stream) restart(from segmenter.State) {
 		Tail: s.samples(s.pauses.TailMS), MinSpeech: s.samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
 		UtteranceEnd: s.samples(s.pauses.UtteranceEndMS), RestAfter: restAfter,
 	}, from)
+	s.recalling = false
 	s.lastFrames, s.history, s.text = nil, &history{limit: s.samples(s.cfg.STT.ContextMS)}, draft{}
 }
 
@@ -136,6 +136,9 @@ func (s *Stream) restart(from segmenter.State) {
 func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 	switch {
 	case f.GetEpoch() < s.epoch, f.GetEpoch() == s.epoch && (f.GetFrame() < s.next || s.cp.GetEnded()):
+		if f.GetEpoch() == s.epoch {
+			s.remember(f)
+		}
 		return nil
 	case f.GetEpoch() > s.epoch:
 		if err := s.newEpoch(ctx, f); err != nil {
@@ -152,6 +155,7 @@ func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 
 // take handles a frame whose turn it is; what is missing before it is lost.
 func (s *Stream) take(ctx context.Context, f *rtapv1.Frame) error {
+	s.recalled()
 	if s.again = s.again && f.GetAgain() && !f.GetEnd() && s.clock != nil && !clock.Later(s.clock, f.GetClock()); s.again {
 		s.pass(f)
 		return nil
@@ -284,29 +288,6 @@ func (s *Stream) act(ctx context.Context, decisions []segmenter.Decision) error 
 		}
 	}
 	return nil
-}
-
-func samples(raw []byte) []int16 {
-	out := make([]int16, len(raw)/2)
-	for i := range out {
-		out[i] = int16(binary.LittleEndian.Uint16(raw[2*i:]))
-	}
-	return out
-}
-
-func bytesOf(pcm []int16) []byte {
-	out := make([]byte, 0, 2*len(pcm))
-	for _, x := range pcm {
-		out = binary.LittleEndian.AppendUint16(out, uint16(x))
-	}
-	return out
-}
-
-// traceparent starts a trace as https://www.w3.org/TR/trace-context/ writes it.
-func traceparent() string {
-	var raw [24]byte
-	_, _ = rand.Read(raw[:])
-	return "00-" + hex.EncodeToString(raw[:16]) + "-" + hex.EncodeToString(raw[16:]) + "-01"
 }
 
 // heardAt returns when the frame that ends at a sample was captured.
