@@ -99,7 +99,7 @@ func (r *restoring) run(ctx context.Context, env lifecycle.Env, cfg *config.Conf
 		return unfinished(err)
 	}
 	defer b.Conn().Close()
-	if err := b.Setup(ctx); err != nil {
+	if err := setUp(ctx, b); err != nil {
 		return unfinished(err)
 	}
 	logID, err := b.LogID(ctx)
@@ -173,6 +173,24 @@ func empty(ctx context.Context, js jetstream.JetStream) error {
 		errs = append(errs, fmt.Errorf("listing streams: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// setUp makes the streams again. The server clears the folder of the last stream that was
+// removed after it has answered, and a stream made in that moment cannot be stored: so a
+// few tries.
+func setUp(ctx context.Context, b *bus.Bus) error {
+	const tries, pause = 10, 100 * time.Millisecond
+	for try := 1; ; try++ {
+		err := b.Setup(ctx)
+		if err == nil || try == tries {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		}
+	}
 }
 
 // filler stores what an archive holds.
