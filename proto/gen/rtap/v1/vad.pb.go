@@ -217,8 +217,6 @@ type Checkpoint struct {
 	// The open utterance: its id, and the ordinal of its first segment. Empty and 0 when none is open.
 	UtteranceId           string `protobuf:"bytes,9,opt,name=utterance_id,json=utteranceId,proto3" json:"utterance_id,omitempty"`
 	UtteranceFirstOrdinal uint64 `protobuf:"varint,10,opt,name=utterance_first_ordinal,json=utteranceFirstOrdinal,proto3" json:"utterance_first_ordinal,omitempty"`
-	// Decoding context for the next segment.
-	Context *Context `protobuf:"bytes,11,opt,name=context,proto3" json:"context,omitempty"`
 	// The end frame of the epoch has been taken.
 	Ended bool `protobuf:"varint,12,opt,name=ended,proto3" json:"ended,omitempty"`
 	// Set while the audio source's gap has not been put into a segment.
@@ -332,13 +330,6 @@ func (x *Checkpoint) GetUtteranceFirstOrdinal() uint64 {
 		return x.UtteranceFirstOrdinal
 	}
 	return 0
-}
-
-func (x *Checkpoint) GetContext() *Context {
-	if x != nil {
-		return x.Context
-	}
-	return nil
 }
 
 func (x *Checkpoint) GetEnded() bool {
@@ -599,7 +590,7 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"\vprobability\x18\x06 \x01(\x02R\vprobability\x12\x19\n" +
 	"\brms_dbfs\x18\a \x01(\x02R\armsDbfs\x12\x1b\n" +
 	"\tpeak_dbfs\x18\b \x01(\x02R\bpeakDbfs\x12'\n" +
-	"\x0fclipped_samples\x18\t \x01(\rR\x0eclippedSamples\"\xfc\x04\n" +
+	"\x0fclipped_samples\x18\t \x01(\rR\x0eclippedSamples\"\xdf\x04\n" +
 	"\n" +
 	"Checkpoint\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1b\n" +
@@ -614,15 +605,14 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"\x0fsegmenter_state\x18\b \x01(\fR\x0esegmenterState\x12!\n" +
 	"\futterance_id\x18\t \x01(\tR\vutteranceId\x126\n" +
 	"\x17utterance_first_ordinal\x18\n" +
-	" \x01(\x04R\x15utteranceFirstOrdinal\x12*\n" +
-	"\acontext\x18\v \x01(\v2\x10.rtap.v1.ContextR\acontext\x12\x14\n" +
+	" \x01(\x04R\x15utteranceFirstOrdinal\x12\x14\n" +
 	"\x05ended\x18\f \x01(\bR\x05ended\x12$\n" +
 	"\x0epending_gap_ms\x18\r \x01(\rR\fpendingGapMs\x129\n" +
 	"\n" +
 	"written_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x16\n" +
 	"\x06writer\x18\x0f \x01(\tR\x06writer\x12)\n" +
 	"\bheard_at\x18\x10 \x01(\v2\x0e.rtap.v1.ClockR\aheardAt\x12.\n" +
-	"\x06closed\x18\x11 \x03(\v2\x16.rtap.v1.ClosedSegmentR\x06closed\"L\n" +
+	"\x06closed\x18\x11 \x03(\v2\x16.rtap.v1.ClosedSegmentR\x06closedJ\x04\b\v\x10\fR\acontext\"L\n" +
 	"\rClosedSegment\x12\x18\n" +
 	"\aordinal\x18\x01 \x01(\x04R\aordinal\x12!\n" +
 	"\x04span\x18\x02 \x01(\v2\r.rtap.v1.SpanR\x04span\"\xdd\x04\n" +
@@ -670,27 +660,25 @@ var file_rtap_v1_vad_proto_goTypes = []any{
 	(*ClosedSegment)(nil),         // 3: rtap.v1.ClosedSegment
 	(*Boundary)(nil),              // 4: rtap.v1.Boundary
 	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*Context)(nil),               // 6: rtap.v1.Context
-	(*Clock)(nil),                 // 7: rtap.v1.Clock
-	(*Span)(nil),                  // 8: rtap.v1.Span
+	(*Clock)(nil),                 // 6: rtap.v1.Clock
+	(*Span)(nil),                  // 7: rtap.v1.Span
 }
 var file_rtap_v1_vad_proto_depIdxs = []int32{
 	5,  // 0: rtap.v1.VadEvent.captured_at:type_name -> google.protobuf.Timestamp
 	4,  // 1: rtap.v1.Checkpoint.boundary:type_name -> rtap.v1.Boundary
-	6,  // 2: rtap.v1.Checkpoint.context:type_name -> rtap.v1.Context
-	5,  // 3: rtap.v1.Checkpoint.written_at:type_name -> google.protobuf.Timestamp
-	7,  // 4: rtap.v1.Checkpoint.heard_at:type_name -> rtap.v1.Clock
-	3,  // 5: rtap.v1.Checkpoint.closed:type_name -> rtap.v1.ClosedSegment
-	8,  // 6: rtap.v1.ClosedSegment.span:type_name -> rtap.v1.Span
-	0,  // 7: rtap.v1.Boundary.kind:type_name -> rtap.v1.Boundary.Kind
-	8,  // 8: rtap.v1.Boundary.span:type_name -> rtap.v1.Span
-	7,  // 9: rtap.v1.Boundary.closed_at:type_name -> rtap.v1.Clock
-	7,  // 10: rtap.v1.Boundary.speech_ended_at:type_name -> rtap.v1.Clock
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	5,  // 2: rtap.v1.Checkpoint.written_at:type_name -> google.protobuf.Timestamp
+	6,  // 3: rtap.v1.Checkpoint.heard_at:type_name -> rtap.v1.Clock
+	3,  // 4: rtap.v1.Checkpoint.closed:type_name -> rtap.v1.ClosedSegment
+	7,  // 5: rtap.v1.ClosedSegment.span:type_name -> rtap.v1.Span
+	0,  // 6: rtap.v1.Boundary.kind:type_name -> rtap.v1.Boundary.Kind
+	7,  // 7: rtap.v1.Boundary.span:type_name -> rtap.v1.Span
+	6,  // 8: rtap.v1.Boundary.closed_at:type_name -> rtap.v1.Clock
+	6,  // 9: rtap.v1.Boundary.speech_ended_at:type_name -> rtap.v1.Clock
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_rtap_v1_vad_proto_init() }
