@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,13 +17,6 @@ import (
 )
 
 const (
-	// maxBuffered is what may wait in memory for the bus; then the client is not read.
-	maxBuffered = 1 << 20
-	// maxChunk keeps a chunk under the server's longest message.
-	maxChunk = 256 << 10
-	// maxSpread is how far apart in time parts of one chunk may have come: all of it is
-	// stamped with the last.
-	maxSpread = 100 * time.Millisecond
 	// aheadSeconds is how much audio may wait on the bus for a client that sends faster
 	// than it is taken.
 	aheadSeconds = 60
@@ -43,13 +35,6 @@ var (
 	errNotStored = errors.New("audio could not be stored")
 )
 
-// piece is something the client sent.
-type piece struct {
-	data    []byte
-	at      *rtapv1.Clock
-	control rtapv1.IngestChunk_Control
-}
-
 // uplink stores what a client sends, in order, one chunk after the other. Each write names
 // the one before, so that a stream has one writer whatever happens.
 type uplink struct {
@@ -64,12 +49,7 @@ type uplink struct {
 	stored       func()                            // counts a chunk
 	asked        func(stored bool)                 // a Finalize is stored, or nothing has come since the last; must not block
 
-	mu     sync.Mutex
-	queue  []piece
-	bytes  int
-	closed bool
-	more   chan struct{} // something is in the queue
-	space  chan struct{} // something has left it
+	*queue
 
 	sum      hash.Hash     // of the stored audio; read it when done
 	offset   atomic.Uint64 // bytes stored
@@ -82,7 +62,8 @@ type uplink struct {
 
 // open stores the session's first chunk. bus.ErrConflict says that the stream has a writer.
 func (u *uplink) open(ctx context.Context) error {
-	u.more, u.space, u.done, u.sum = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}), sha256.New()
+	u.done, u.sum = make(chan struct{}), sha256.New()
+	u.queue = newQueue(u.done)
 	at, err := u.bus.StoreIngest(ctx, u.make(piece{at: clock.Now()}), 0)
 	if err != nil {
 		return err
@@ -98,59 +79,6 @@ func (u *uplink) make(p piece) *rtapv1.IngestChunk {
 		SampleRateHz: u.chunk.GetSampleRateHz(), Channels: u.chunk.GetChannels(),
 		Number: u.number, ByteOffset: u.offset.Load(), Data: p.data, Control: p.control,
 		Received: p.at, ReceivedAt: p.at.GetCapturedAt(),
-	}
-}
-
-// put takes what the client sent, as soon as there is room for it.
-func (u *uplink) put(ctx context.Context, p piece) error {
-	for {
-		u.mu.Lock()
-		if u.closed {
-			u.mu.Unlock()
-			return nil
-		}
-		if u.bytes == 0 || u.bytes+len(p.data) <= maxBuffered {
-			u.append(p)
-			u.mu.Unlock()
-			return nil
-		}
-		u.mu.Unlock()
-		select {
-		case <-u.space:
-		case <-u.done:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// append is called with mu held.
-func (u *uplink) append(p piece) {
-	for len(p.data) > maxChunk {
-		u.queue = append(u.queue, piece{data: p.data[:maxChunk], at: p.at})
-		u.bytes += maxChunk
-		p.data = p.data[maxChunk:]
-	}
-	u.queue = append(u.queue, p)
-	u.bytes += len(p.data)
-	signal(u.more)
-}
-
-// close says that nothing more will come: what is there is stored, and the stream's end.
-func (u *uplink) close() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.closed {
-		u.append(piece{at: clock.Now(), control: rtapv1.IngestChunk_CONTROL_CLOSE_STREAM})
-		u.closed = true
-	}
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
 	}
 }
 
@@ -187,29 +115,6 @@ func (u *uplink) run(ctx context.Context) {
 		}
 		beat.Reset(u.beat)
 	}
-}
-
-// take joins what came at about the same time, up to what asks for something.
-func (u *uplink) take() (piece, bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if len(u.queue) == 0 {
-		return piece{}, false
-	}
-	out, n := u.queue[0], 1
-	for n < len(u.queue) && out.control == rtapv1.IngestChunk_CONTROL_UNSPECIFIED {
-		next := u.queue[n]
-		spread, _ := clock.Between(u.queue[0].at, next.at)
-		if len(out.data)+len(next.data) > maxChunk || spread > maxSpread {
-			break
-		}
-		out = piece{data: append(out.data[:len(out.data):len(out.data)], next.data...), at: next.at, control: next.control}
-		n++
-	}
-	u.queue = append([]piece(nil), u.queue[n:]...)
-	u.bytes -= len(out.data)
-	signal(u.space)
-	return out, true
 }
 
 // store stores a chunk, as often as it takes within store_timeout.
