@@ -61,7 +61,7 @@ type Segmenter struct {
 	open      bool
 	speech    int // samples of speech in the open segment
 	speechEnd int
-	cut       bool // the open segment follows a forced cut
+	cut       bool // the open segment may be the rest of one that was cut
 	quiet     int  // samples since the last speech
 	utterance bool // an utterance is open
 }
@@ -72,7 +72,7 @@ type State struct {
 	At        int // first sample that is in no closed segment
 	SpeechEnd int // end of the last speech before At
 	Utterance bool
-	Cut       bool // a forced cut at At left the segment open
+	Cut       bool // a segment was cut at At, and what follows may be its rest
 }
 
 // New starts afresh (At 0) or where a predecessor stopped.
@@ -127,16 +127,6 @@ func (s *Segmenter) Presumed() (pcm []int16, start, end int, ok bool) {
 	return s.join(n), s.start, end, true
 }
 
-// Conclude closes the open segment before its hangover has passed, if
-// the newest frame is no speech.
-func (s *Segmenter) Conclude(reason string) []Decision {
-	if !s.open || s.newest >= s.cfg.Onset {
-		return nil
-	}
-	out := s.close(true, reason)
-	return append(out, s.silence(s.quiet)...)
-}
-
 // Push takes a frame with its probability of speech. What is not a number counts as 0.
 func (s *Segmenter) Push(p float64, pcm []int16) []Decision {
 	if p != p {
@@ -175,37 +165,6 @@ func (s *Segmenter) Push(p float64, pcm []int16) []Decision {
 	return nil
 }
 
-// Flush closes what is open: the source ended, the audio has a gap, or a client asked.
-func (s *Segmenter) Flush(reason string) []Decision {
-	var out []Decision
-	if s.open {
-		// What is missing behind it may be the rest of a word: how short it is tells nothing.
-		s.cut = s.cut || reason == "gap" || reason == "epoch"
-		out = s.close(true, reason)
-	}
-	if s.utterance && reason != "finalize" {
-		s.utterance = false
-		out = append(out, Decision{Kind: UtteranceEnd, Start: s.at, End: s.at, SpeechEnd: s.speechEnd, Reason: reason})
-	}
-	s.frames, s.start = nil, s.at
-	return out
-}
-
-// Interrupt closes what is open because no audio comes for now. What comes later follows
-// without a gap: the rest of a word then belongs to a segment however short it is, and a
-// beginning that is too short to be one stays open.
-func (s *Segmenter) Interrupt(reason string) []Decision {
-	open := s.open
-	if open && s.brief() {
-		return nil
-	}
-	out := s.Flush(reason)
-	if open {
-		s.open, s.cut = true, true
-	}
-	return out
-}
-
 // silence reports what a stretch of silence that has just grown by step has reached.
 func (s *Segmenter) silence(step int) []Decision {
 	if s.utterance && s.quiet >= s.cfg.UtteranceEnd {
@@ -216,22 +175,6 @@ func (s *Segmenter) silence(step int) []Decision {
 		return []Decision{{Kind: Rest, Start: s.at, End: s.at, SpeechEnd: s.speechEnd}}
 	}
 	return nil
-}
-
-// close ends the open segment after its tail.
-func (s *Segmenter) close(bySilence bool, reason string) []Decision {
-	d := Decision{Kind: Closed, Start: s.start, SpeechEnd: s.speechEnd, BySilence: bySilence, Reason: reason}
-	n, end := s.upTo(max(s.speechEnd+s.cfg.Tail, s.spokenEnd))
-	d.End, d.PCM = end, s.join(n)
-	if s.brief() {
-		d.Kind, d.PCM = Dropped, nil
-	} else {
-		s.utterance = true
-	}
-	s.frames, s.start = s.frames[n:], d.End
-	s.open, s.cut, s.speech = false, false, 0
-	s.trim()
-	return []Decision{d}
 }
 
 // fading says whether the next frame may close a segment that a low voice still holds open.
@@ -252,31 +195,6 @@ func (s *Segmenter) upTo(sample int) (n, end int) {
 		end += len(s.frames[n].pcm)
 	}
 	return n, end
-}
-
-// forcedCut splits a segment at its maximum, at the weakest frame of its last third.
-func (s *Segmenter) forcedCut() []Decision {
-	from := len(s.frames) * 2 / 3
-	weakest := from
-	for i := from; i < len(s.frames)-1; i++ {
-		if s.frames[i].p <= s.frames[weakest].p {
-			weakest = i
-		}
-	}
-	n := weakest + 1
-	d := Decision{Kind: Closed, Start: s.start, End: s.start, Reason: "max_segment"}
-	for _, f := range s.frames[:n] {
-		d.End += len(f.pcm)
-	}
-	d.PCM, d.SpeechEnd = s.join(n), min(s.speechEnd, d.End)
-	s.frames, s.start = slices.Clone(s.frames[n:]), d.End
-	s.utterance, s.cut, s.speech = true, true, 0
-	for _, f := range s.frames {
-		if s.spoken(f.p) {
-			s.speech += len(f.pcm)
-		}
-	}
-	return []Decision{d}
 }
 
 // trim keeps no more than the pre-roll while nothing is open.

@@ -143,8 +143,15 @@ func TestShortBeforeMissingAudio(t *testing.T) {
 		for range 2 {
 			s.Push(0.9, make([]int16, f))
 		}
-		if out := s.Flush(reason); len(out) == 0 || out[0].Kind != want {
+		end := s.Flush
+		if reason == "epoch" {
+			end = s.Break
+		}
+		if out := end(reason); len(out) == 0 || out[0].Kind != want {
 			t.Errorf("%s: %v", reason, out)
+		}
+		if cut := s.State().Cut; cut != (reason == "epoch") {
+			t.Errorf("%s: what follows is taken for its rest: %v", reason, cut)
 		}
 	}
 }

@@ -10,13 +10,13 @@ import (
 
 // newEpoch ends what is open of the epoch before, of which nothing will come any more.
 func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
-	open := s.cp.GetBoundary().GetReason() == "epoch" // as a predecessor closed it
+	open := false
 	if s.seg != nil && !s.cp.GetEnded() {
 		if err := s.inOrderUntil(ctx, f); err != nil {
 			return err
 		}
-		open = open || s.seg.IsOpen()
-		if err := s.flush(ctx, "epoch"); err != nil {
+		open = s.seg.IsOpen() // a predecessor may have closed it, and recorded that it was
+		if err := s.act(ctx, s.seg.Break("epoch")); err != nil {
 			return err
 		}
 	}

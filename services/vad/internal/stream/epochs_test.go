@@ -74,3 +74,46 @@ func TestWhatIsSaidAgainIsHeardOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestRestOfACutWord: the beginning of an epoch belongs to a segment, however short it is, when
+// the epoch before ended in the middle of a word, and only then.
+func TestRestOfACutWord(t *testing.T) {
+	const talk = "....######"
+	for name, tt := range map[string]struct {
+		epochs  []string // the last one begins with what may be the rest of a word
+		closing int      // segments before it
+		rest    bool
+	}{
+		"a word is cut":              {[]string{talk, ".##........$"}, 1, true},
+		"an utterance is open":       {[]string{talk + ".....", ".##........$"}, 1, false},
+		"nothing is open":            {[]string{talk + "..........", ".##........$"}, 1, false},
+		"the word has ended by then": {[]string{talk, "......", ".##........$"}, 1, false},
+	} {
+		for _, successor := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				cfg := settings()
+				b := testkit.Bus(t, cfg)
+				s := open(t, cfg, b)
+				at, stored := int64(0), []*rtapv1.Frame(nil)
+				for i, drawing := range tt.epochs {
+					all := spoken(uint64(i+1), at, drawing, "a", i > 0)
+					at += int64(len(drawing))
+					store(t, b, all)
+					stored = append(stored, all...)
+					if successor && i == len(tt.epochs)-1 {
+						feed(t, s, all[:1]) // closes the one before, and dies
+						s, all = open(t, cfg, b), stored
+					}
+					feed(t, s, all)
+				}
+				want := tt.closing
+				if tt.rest {
+					want++
+				}
+				if js := jobs(t, b); len(js) != want || !s.Ended() {
+					t.Errorf("%d segments, want %d; ended %v; successor %v", len(js), want, s.Ended(), successor)
+				}
+			})
+		}
+	}
+}
