@@ -219,6 +219,54 @@ func TestReleaseIsHeard(t *testing.T) {
 	})
 }
 
+// TestOthers: who has lost a lease knows of no other holder until it sees one, and who waits
+// still knows of the last one while nothing can be seen.
+func TestOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		var cutOff [2]atomic.Bool
+		var keepers [2]*lease.Keeper
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for i := range keepers {
+			keepers[i] = keeper(b.as(func(ctx context.Context) error {
+				if cutOff[i].Load() {
+					return dead(ctx)
+				}
+				return nil
+			}), "key", string(rune('a'+i)), nil)
+			wg.Go(func() { _ = keepers[i].Keep(ctx, lease.Wait) })
+			time.Sleep(time.Second)
+		}
+		for _, step := range []struct {
+			what  string
+			cut   [2]bool
+			first bool // the first one holds it
+			want  [2]bool
+		}{
+			{"both see it", [2]bool{}, true, [2]bool{false, true}},
+			{"nobody sees it", [2]bool{true, true}, false, [2]bool{false, true}},
+			{"the second one alone", [2]bool{true, false}, false, [2]bool{false, false}},
+			{"both again", [2]bool{}, false, [2]bool{true, false}},
+		} {
+			for i, yes := range step.cut {
+				cutOff[i].Store(yes)
+			}
+			time.Sleep(3 * time.Second)
+			if _, held := keepers[0].Held(); held != step.first {
+				t.Errorf("%s: the first one holds it: %v", step.what, held)
+			}
+			for i, k := range keepers {
+				if k.Others() != step.want[i] {
+					t.Errorf("%s: keeper %d says %v", step.what, i, k.Others())
+				}
+			}
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
 // TestManySchedules: whatever the links do, two never hold the lease at once, and it is
 // always held again soon after the links are well.
 func TestManySchedules(t *testing.T) {

@@ -154,6 +154,11 @@ func Wait(ctx context.Context, _ Token) error {
 // also for a process that was stopped and has just woken.
 func (k *Keeper) Held() (Token, bool) { return k.now.held() }
 
+// Others says whether another process held the lease when that was last known: false from
+// when this process takes it, and until it learns of another holder. In an outage of the bus
+// it stays what it was.
+func (k *Keeper) Others() bool { return k.now.isOthers() }
+
 // Changed returns a channel that is closed when the lease is next taken, lost or
 // released; take a new one afterwards.
 func (k *Keeper) Changed() <-chan struct{} { return k.now.next() }
@@ -172,6 +177,14 @@ func (k *Keeper) encode() error {
 
 // ours says whether a stored value is what this keeper last tried to write.
 func (k *Keeper) ours(value []byte) bool { return len(value) > 0 && bytes.Equal(value, k.value) }
+
+// seen notes whose a stored value is that is not what this keeper last tried to write: it
+// may still have been written by it.
+func (k *Keeper) seen(value []byte) {
+	if h, err := Decode(k.claim.Key, value, 0); err == nil && h.GetHolder() != k.claim.Holder {
+		k.now.seen()
+	}
+}
 
 // Held is a lease as it is stored.
 type Held struct {

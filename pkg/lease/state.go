@@ -11,6 +11,7 @@ type state struct {
 	token    Token
 	deadline time.Time // until when it is held without a further renewal; zero: not held
 	changed  chan struct{}
+	others   bool // another's when it was last seen
 }
 
 func (s *state) held() (Token, bool) {
@@ -29,7 +30,7 @@ func (s *state) next() <-chan struct{} {
 func (s *state) begin(t Token, sent time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.token, s.deadline = t, until(sent)
+	s.token, s.deadline, s.others = t, until(sent), false
 	s.tell()
 }
 
@@ -49,6 +50,19 @@ func (s *state) left() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return time.Until(s.deadline)
+}
+
+// seen notes that another process holds the lease.
+func (s *state) seen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.others = true
+}
+
+func (s *state) isOthers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.others
 }
 
 // end is the end of a term.

@@ -58,7 +58,8 @@ func (k *Keeper) take(ctx context.Context) (Token, error) {
 		if ctx.Err() != nil {
 			return Token{}, ctx.Err()
 		}
-		if errors.Is(err, ErrTaken) {
+		taken := errors.Is(err, ErrTaken)
+		if taken {
 			failures = 0
 		} else {
 			if failures%100 == 0 {
@@ -66,14 +67,15 @@ func (k *Keeper) take(ctx context.Context) (Token, error) {
 			}
 			failures++
 		}
-		if eager, err = w.wait(ctx, eager); err != nil {
+		if eager, err = w.wait(ctx, eager, taken); err != nil {
 			return Token{}, err
 		}
 	}
 }
 
-// wait returns when it is time to look again; eager counts down quick looks.
-func (w watch) wait(ctx context.Context, eager int) (int, error) {
+// wait returns when it is time to look again; eager counts down quick looks. A renewal says
+// that there is time, once the last look has shown whose the lease is.
+func (w watch) wait(ctx context.Context, eager int, taken bool) (int, error) {
 	every := PollEvery
 	if eager > 0 {
 		every = eagerEvery
@@ -90,6 +92,9 @@ func (w watch) wait(ctx context.Context, eager int) (int, error) {
 		case <-w.released:
 			return eagerTries, nil
 		case <-w.renewed:
+			if !taken {
+				return 0, nil
+			}
 			eager = 0
 			timer.Reset(patience)
 		}
@@ -107,6 +112,7 @@ func (k *Keeper) try(ctx context.Context) (Token, error) {
 	}
 	mine := err == nil && k.ours(value)
 	if err == nil && !mine {
+		k.seen(value)
 		return Token{}, ErrTaken
 	}
 	if err := k.encode(); err != nil {

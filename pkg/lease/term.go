@@ -96,6 +96,7 @@ func (k *Keeper) once(ctx context.Context, last uint64, doubt bool) (uint64, err
 			return 0, err
 		}
 		if !k.ours(value) {
+			k.seen(value)
 			return 0, ErrTaken
 		}
 		last = revision

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -148,7 +149,7 @@ func (w *world) start(p *process) {
 	log := w.log.With("process", p.name())
 	b, reconnected := bus.Over(w.cfg, log, p.client.JS(), p.client.Core())
 	p.client.OnReconnect(reconnected)
-	m := w.metrics[p.service]
+	m := cmp.Or(w.metrics[p.name()], w.metrics[p.service])
 	rt := &service.Runtime{
 		Config: w.cfg, Log: log, Service: p.service, Instance: p.name(), Version: "simulation", Metrics: m,
 		Health: obs.NewHealth(p.service, p.name(), "simulation", m), Bus: b,

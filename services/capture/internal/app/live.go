@@ -16,9 +16,10 @@ import (
 // live is an input that does not wait: it is recorded all the time, and published while
 // this process holds the lease.
 type live struct {
-	rt  *service.Runtime
-	in  input
-	out *outbox
+	rt     *service.Runtime
+	in     input
+	keeper *lease.Keeper
+	out    *outbox
 
 	ended chan struct{} // closed when recording has ended, because of cause
 	cause error
@@ -31,8 +32,9 @@ type live struct {
 	done        bool          // its end is stored
 }
 
-func newLive(rt *service.Runtime, in input) *live {
-	return &live{rt: rt, in: in, out: newOutbox(ringFrames(rt), rt.Metrics), ended: make(chan struct{})}
+func newLive(rt *service.Runtime, in input, keeper *lease.Keeper) *live {
+	out := newOutbox(ringFrames(rt), keeper.Others, rt.Log.With("stream_id", in.stream()), rt.Metrics)
+	return &live{rt: rt, in: in, keeper: keeper, out: out, ended: make(chan struct{})}
 }
 
 // record fills the outbox until the input ends.
@@ -77,25 +79,26 @@ func (l *live) record(ctx context.Context) {
 
 // keep publishes in terms of the lease until the input ends or ctx is done. A process that
 // is told to stop while it has lost the lease, in an outage of the bus, still sends what it
-// has recorded if it gets the lease back in half of shutdown_timeout.
-func (l *live) keep(ctx context.Context, keeper *lease.Keeper, shown func(held bool)) error {
-	err := keeper.Keep(ctx, func(ctx context.Context, _ lease.Token) error {
+// has recorded if it gets the lease back in half of shutdown_timeout; unless another process
+// has taken the source.
+func (l *live) keep(ctx context.Context, shown func(held bool)) error {
+	err := l.keeper.Keep(ctx, func(ctx context.Context, _ lease.Token) error {
 		shown(true)
 		defer shown(false)
 		return l.term(ctx)
 	})
-	if ctx.Err() == nil || l.pub == nil || l.done {
+	if ctx.Err() == nil || l.pub == nil || l.done || l.out.isYielded() {
 		return err
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.rt.Config.ShutdownTimeout/2)
 	defer cancel()
-	_ = keeper.Do(last, func(ctx context.Context, _ lease.Token) error {
+	_ = l.keeper.Do(last, func(ctx context.Context, _ lease.Token) error {
 		if err := l.takeOver(ctx); err != nil {
 			return err
 		}
 		return l.finish(ctx)
 	})
-	if !l.done {
+	if !l.done && !l.out.isYielded() {
 		l.rt.Log.Error("stopping without the bus: what was recorded last is lost", "stream_id", l.in.stream(), "frames", l.out.length())
 		l.rt.Metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
 	}
@@ -177,8 +180,8 @@ func (l *live) takeOver(ctx context.Context) error {
 func (l *live) unheard(f *rtapv1.Frame) {
 	if before := l.before; before != nil && !before.GetEnd() {
 		gap, _ := clock.Between(before.GetClock(), f.GetClock())
-		if gap -= frameMS * time.Millisecond; gap >= time.Millisecond {
-			f.GapMs += uint32(gap.Milliseconds())
+		if gap -= frameMS * time.Millisecond; gap.Milliseconds() > int64(f.GetGapMs()) {
+			f.GapMs = uint32(gap.Milliseconds())
 			f.GapReason = "nobody captured"
 		}
 	}

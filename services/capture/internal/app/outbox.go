@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -12,23 +14,34 @@ import (
 	"github.com/rtap/rtap/services/capture/internal/framer"
 )
 
+// sayEvery is how often a loss that goes on is told.
+const sayEvery = 10 * time.Second
+
 // outbox holds what was recorded and is not published yet. Recording never waits: when the
 // outbox is full the oldest frame is dropped, and the next one says so.
+//
+// What is dropped is lost, and told at once, unless another process has it: that is assumed
+// from when another one is seen to hold the source's lease until a term of this one begins.
+// In an outage nobody can be seen; then who had the lease last says what it loses.
 type outbox struct {
+	log     *slog.Logger
 	metrics *obs.Metrics
+	others  func() bool // the lease is another's, as far as is known
 
-	mu     sync.Mutex
-	back   []*rtapv1.Frame // taken before, to be published first, under other numbers
-	frames []*rtapv1.Frame
-	size   int
-	filled chan struct{}
-	lost   int  // frames dropped since the last one was taken
-	told   bool // lost is in the metric
-	in     bool // a term: what is dropped now, nobody has
+	mu      sync.Mutex
+	back    []*rtapv1.Frame // taken before, to be published first, under other numbers
+	frames  []*rtapv1.Frame
+	size    int
+	filled  chan struct{}
+	lost    int           // frames dropped since the last one was taken
+	since   *rtapv1.Clock // when the first of them was captured
+	counted bool          // and are in the metric
+	said    time.Time     // when a loss was last told
+	yielded bool          // another process has what is dropped now
 }
 
-func newOutbox(size int, m *obs.Metrics) *outbox {
-	return &outbox{size: size, metrics: m, filled: make(chan struct{}, 1)}
+func newOutbox(size int, others func() bool, log *slog.Logger, m *obs.Metrics) *outbox {
+	return &outbox{size: size, others: others, log: log, metrics: m, filled: make(chan struct{}, 1)}
 }
 
 // put adds a frame. Numbers are given when it is published.
@@ -36,16 +49,12 @@ func (o *outbox) put(f *rtapv1.Frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.frames = append(o.frames, f)
+	yielded := o.yields()
 	if len(o.frames) > o.size {
-		dropped := o.frames[0]
-		o.frames = o.frames[1:]
-		o.lost++
-		o.overrun()
-		o.frames[0].GapMs += dropped.GetGapMs() + frameMS
-		o.frames[0].GapReason = "outage"
+		o.drop()
 	}
-	if o.in {
-		o.metrics.BufferUtilization.WithLabelValues("capture").Set(float64(len(o.frames)) / float64(o.size))
+	if !yielded {
+		o.utilization()
 	}
 	select {
 	case o.filled <- struct{}{}:
@@ -53,12 +62,47 @@ func (o *outbox) put(f *rtapv1.Frame) {
 	}
 }
 
-// overrun counts a loss, once, and not while another process may have what was dropped.
-func (o *outbox) overrun() {
-	if o.in && o.lost > 0 && !o.told {
-		o.told = true
+// drop drops the oldest frame; called under the lock, as what follows.
+func (o *outbox) drop() {
+	dropped := o.frames[0]
+	o.frames = o.frames[1:]
+	if o.lost == 0 {
+		o.since = dropped.GetClock()
+	}
+	o.lost++
+	next := o.frames[0]
+	next.GapMs = uint32(min(uint64(next.GetGapMs())+uint64(dropped.GetGapMs())+frameMS, math.MaxUint32))
+	next.GapReason = "outage"
+	if o.yielded {
+		return
+	}
+	o.count()
+	if time.Since(o.said) >= sayEvery {
+		o.said = time.Now()
+		o.log.Error("the ring buffer is full and nothing can be stored: audio is being lost", "lost_ms", next.GetGapMs(),
+			"key", "audio.ring_buffer_size_ms")
+	}
+}
+
+// yields looks whether another process has taken the source.
+func (o *outbox) yields() bool {
+	if !o.yielded && o.others() {
+		o.yielded = true
+		o.metrics.BufferUtilization.WithLabelValues("capture").Set(0)
+	}
+	return o.yielded
+}
+
+// count counts a loss once.
+func (o *outbox) count() {
+	if o.lost > 0 && !o.counted {
+		o.counted = true
 		o.metrics.Errors.WithLabelValues("capture", "ring_overrun").Inc()
 	}
+}
+
+func (o *outbox) utilization() {
+	o.metrics.BufferUtilization.WithLabelValues("capture").Set(float64(len(o.frames)) / float64(o.size))
 }
 
 // putBack puts frames before those that wait: they were taken, and may not have been stored.
@@ -83,8 +127,8 @@ func (o *outbox) next() (f *rtapv1.Frame, dropped int) {
 		return nil, 0
 	}
 	f, dropped = o.frames[0], o.lost
-	o.frames, o.lost, o.told = o.frames[1:], 0, false
-	o.metrics.BufferUtilization.WithLabelValues("capture").Set(float64(len(o.frames)) / float64(o.size))
+	o.frames, o.lost, o.counted = o.frames[1:], 0, false
+	o.utilization()
 	return f, dropped
 }
 
@@ -113,11 +157,30 @@ func (o *outbox) begin(before *rtapv1.Clock) {
 	for _, f := range slices.Concat(o.back, o.frames) {
 		f.Again = true
 	}
-	if o.lost > 0 && before != nil && !clock.Later(before, clock.Add(o.frames[0].GetClock(), -frameMS*time.Millisecond)) {
-		o.lost, o.told, o.frames[0].GapMs, o.frames[0].GapReason = 0, false, 0, ""
+	if o.lost > 0 && before != nil {
+		o.missing(before)
 	}
-	o.in = true
-	o.overrun()
+	o.yielded = false
+	o.count()
+}
+
+// missing reduces what was dropped to what came after the newest frame that is stored, or
+// will be.
+func (o *outbox) missing(before *rtapv1.Clock) {
+	if clock.Later(o.since, before) {
+		o.counted = false // another process has gone on since: if anything is lost, it is something else
+	}
+	if n := len(o.back); n > 0 && clock.Later(before, o.back[n-1].GetClock()) {
+		before = o.back[n-1].GetClock()
+	}
+	next := o.frames[0]
+	behind, _ := clock.Between(before, clock.Add(next.GetClock(), -frameMS*time.Millisecond))
+	frames := int((behind + frameMS*time.Millisecond - 1) / (frameMS * time.Millisecond))
+	if o.lost = min(o.lost, frames); o.lost == 0 {
+		o.counted, next.GapMs, next.GapReason = false, 0, ""
+		return
+	}
+	next.GapMs = min(next.GetGapMs(), max(1, uint32(behind.Milliseconds())))
 }
 
 // resume begins a term that goes on with the epoch of the last one: nobody else has stored
@@ -125,14 +188,20 @@ func (o *outbox) begin(before *rtapv1.Clock) {
 func (o *outbox) resume() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.in = true
-	o.overrun()
+	o.yielded = false
+	o.count()
 }
 
 // end ends a term.
 func (o *outbox) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.in = false
 	o.metrics.BufferUtilization.WithLabelValues("capture").Set(0)
+}
+
+// isYielded says whether another process has taken the source.
+func (o *outbox) isYielded() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.yields()
 }

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,10 +19,16 @@ func heard(at int64) *rtapv1.Frame {
 	return &rtapv1.Frame{Clock: &rtapv1.Clock{BootId: "b", MonotonicNs: at}, Pcm: []byte{byte(at)}}
 }
 
+func alone() bool { return false }
+
+func box(size int, others func() bool) *outbox {
+	return newOutbox(size, others, slog.New(slog.DiscardHandler), obs.NewMetrics("capture", "test"))
+}
+
 // TestOutboxSaysWhatItDropped: recording goes on while nothing can be published, and what
 // is lost by that is told with the next frame, in time and in frames.
 func TestOutboxSaysWhatItDropped(t *testing.T) {
-	o := newOutbox(3, obs.NewMetrics("capture", "test"))
+	o := box(3, alone)
 	for i := range int64(8) {
 		o.put(heard(i))
 	}
@@ -46,26 +55,43 @@ func TestOutboxBegins(t *testing.T) {
 		return &rtapv1.Clock{BootId: boot, MonotonicNs: at * ms, CapturedAt: timestamppb.New(time.UnixMilli(at))}
 	}
 	for name, tt := range map[string]struct {
-		before *rtapv1.Clock
-		lost   int
+		before       *rtapv1.Clock
+		lost, gapMS  int
+		dropped      int64
+		alsoRecorded bool // up to 128 by this process, in a term before
 	}{
-		"nothing is stored":             {nil, 2},
-		"all is stored":                 {clock("b", 2000), 0},
-		"up to the oldest":              {clock("b", 64), 0},
-		"not up to the oldest":          {clock("b", 63), 2},
-		"of another host, to the first": {clock("c", 64), 0},
+		"nothing is stored":             {nil, 2, 64, 2, false},
+		"all is stored":                 {clock("b", 2000), 0, 0, 2, false},
+		"up to the oldest":              {clock("b", 64), 0, 0, 2, false},
+		"not up to the oldest":          {clock("b", 63), 1, 1, 2, false},
+		"long ago":                      {clock("b", 0), 2, 64, 2, false},
+		"of another host, to the first": {clock("c", 64), 0, 0, 2, false},
+		"after hours of waiting":        {clock("b", 320_000), 2, 64, 10_002, false},
+		"and it has more itself":        {clock("b", 64), 1, 32, 5, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOutbox(3, obs.NewMetrics("capture", "test"))
-			for i := range int64(5) {
-				o.put(&rtapv1.Frame{Clock: clock("b", (i+1)*32)})
+			o := box(3, alone)
+			at := int64(0)
+			for range 3 + tt.dropped {
+				at += 32
+				o.put(&rtapv1.Frame{Clock: clock("b", at)})
+			}
+			if tt.alsoRecorded {
+				o.putBack([]*rtapv1.Frame{{Clock: clock("b", 96)}, {Clock: clock("b", 128)}})
 			}
 			o.begin(tt.before)
+			if tt.alsoRecorded {
+				for range 2 {
+					if f, dropped := o.next(); dropped != 0 || f.GetGapMs() != 0 || !f.GetAgain() {
+						t.Errorf("%v after %d dropped", f, dropped)
+					}
+				}
+			}
 			f, dropped := o.next()
-			if !f.GetAgain() || dropped != tt.lost || f.GetGapMs() != uint32(32*tt.lost) {
+			if !f.GetAgain() || dropped != tt.lost || f.GetGapMs() != uint32(tt.gapMS) {
 				t.Errorf("begins with %v after %d dropped", f, dropped)
 			}
-			o.put(&rtapv1.Frame{Clock: clock("b", 192)})
+			o.put(&rtapv1.Frame{Clock: clock("b", at+32)})
 			for range 2 {
 				_, _ = o.next()
 			}
@@ -79,7 +105,7 @@ func TestOutboxBegins(t *testing.T) {
 // TestOutboxTakesBack: what was taken in a term comes first in the next one, and what is
 // still left of the term before behind it.
 func TestOutboxTakesBack(t *testing.T) {
-	o := newOutbox(9, obs.NewMetrics("capture", "test"))
+	o := box(9, alone)
 	for i := range int64(3) {
 		o.put(heard(10 + i))
 	}
@@ -100,16 +126,26 @@ func TestOutboxTakesBack(t *testing.T) {
 	}
 }
 
-// TestOutboxCountsALossOnce: however many terms it outlasts, and none while another process
-// may have what was dropped.
-func TestOutboxCountsALossOnce(t *testing.T) {
-	m := obs.NewMetrics("capture", "test")
-	o := newOutbox(2, m)
-	counted := func() (n float64) {
+// TestOutboxCountsALoss once, when it begins and however many terms it outlasts, and none
+// while another process may have what is dropped.
+func TestOutboxCountsALoss(t *testing.T) {
+	m, others := obs.NewMetrics("capture", "test"), false
+	var log bytes.Buffer
+	o := newOutbox(2, func() bool { return others }, slog.New(slog.NewTextHandler(&log, nil)), m)
+	at := int64(0)
+	fill := func(n int) {
+		for range n {
+			at += int64(frameMS * time.Millisecond)
+			o.put(&rtapv1.Frame{Clock: &rtapv1.Clock{BootId: "b", MonotonicNs: at}})
+		}
+	}
+	counted := func(when string, want float64) {
+		t.Helper()
 		families, err := m.Registry.Gather()
 		if err != nil {
 			t.Fatal(err)
 		}
+		n := 0.0
 		for _, f := range families {
 			if f.GetName() == "rtap_errors_total" {
 				for _, one := range f.GetMetric() {
@@ -117,31 +153,52 @@ func TestOutboxCountsALossOnce(t *testing.T) {
 				}
 			}
 		}
-		return n
-	}
-	fill := func(n int64) {
-		for i := range n {
-			o.put(heard(i))
+		if n != want {
+			t.Errorf("%s: %v losses are counted, want %v", when, n, want)
 		}
 	}
-	fill(5)
-	if n := counted(); n != 0 {
-		t.Errorf("%v counted without a term", n)
+	stored := func(ago int64) *rtapv1.Clock {
+		return &rtapv1.Clock{BootId: "b", MonotonicNs: at - ago*int64(frameMS*time.Millisecond)}
 	}
-	for range 3 {
-		o.begin(nil)
-		fill(2)
-		o.end()
-		o.resume()
-		o.end()
+	fill(2)
+	counted("nothing is dropped", 0)
+	fill(3)
+	counted("nobody has ever had the lease", 1)
+	if n := strings.Count(log.String(), "audio is being lost"); n != 1 {
+		t.Errorf("told %d times of three frames:\n%s", n, log.String())
 	}
-	if n := counted(); n != 1 {
-		t.Errorf("one loss is counted %v times", n)
-	}
+	o.begin(nil)
+	fill(2)
+	o.end()
+	fill(2)
+	o.resume()
+	o.end()
+	counted("it outlasts terms", 1)
 	o.resume()
 	_, _ = o.next()
+	o.end()
 	fill(2)
-	if n := counted(); n != 2 {
-		t.Errorf("two losses are counted %v times", n)
+	counted("the next outage", 2)
+
+	others = true
+	_, _ = o.next()
+	fill(20)
+	counted("another process has the lease", 2)
+	others = false // and here it is free, or the bus is away
+	fill(20)
+	counted("nothing was heard of it since", 2)
+	if !o.isYielded() {
+		t.Error("a stop would wait for the lease of another process")
 	}
+	o.begin(stored(2))
+	counted("it has stored all", 2)
+	fill(1)
+	counted("in the term", 3)
+	o.end()
+	fill(1)
+	others = true
+	fill(20)
+	others = false
+	o.begin(stored(10))
+	counted("it has not stored what was dropped last", 4)
 }

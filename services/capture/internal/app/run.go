@@ -36,12 +36,12 @@ func run(ctx context.Context, rt *service.Runtime, in input, shown func(held boo
 	}
 	keeper := rt.Lease(lease.Capture(in.stream()))
 	if in.live() {
-		l := newLive(rt, in)
+		l := newLive(rt, in, keeper)
 		recording := make(chan struct{})
 		recorder, stop := context.WithCancel(ctx)
 		defer func() { stop(); <-recording }()
 		go func() { defer close(recording); l.record(recorder) }()
-		return l.keep(ctx, keeper, shown)
+		return l.keep(ctx, shown)
 	}
 	return keeper.Keep(ctx, func(ctx context.Context, _ lease.Token) error {
 		shown(true)
