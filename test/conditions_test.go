@@ -86,17 +86,19 @@ func (p *pipeline) problems(t *testing.T) func() map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Subscribe(bus.Event("vad", "level"), func(m *nats.Msg) {
-		e := &rtapv1.ServiceEvent{}
-		if wire.UnmarshalJSON(m.Data, e) != nil {
-			return
+	for _, service := range []string{"vad", "capture"} {
+		_, err := c.Subscribe(bus.Event(service, "level"), func(m *nats.Msg) {
+			e := &rtapv1.ServiceEvent{}
+			if wire.UnmarshalJSON(m.Data, e) != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			found[e.GetStreamId()] = append(found[e.GetStreamId()], e.GetAttributes()["problem"])
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		found[e.GetStreamId()] = append(found[e.GetStreamId()], e.GetAttributes()["problem"])
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return func() map[string][]string {
 		c.Close()
@@ -112,16 +114,19 @@ func TestBadAudio(t *testing.T) {
 	pcm := testkit.PCM(t, "jfk.wav")
 	gain := func(g float32) []float32 { return changed(pcm, func(_ int, x float32) float32 { return g * x }) }
 	later := changed(pcm, func(i int, _ float32) float32 { return 0.7 * pcm[(i+5*16000)%len(pcm)] })
+	const lost = -1
 	all := map[string]struct {
 		source  string
-		wrong   int    // words of 22, at most
+		wrong   int    // words of 22, at most; lost: nothing is heard
 		problem string // that is told
 	}{
 		"as-it-is":    {record(t, "as-it-is", 16000, pcm), 2, ""},
 		"clipped":     {record(t, "clipped", 16000, gain(10)), 4, "clipped"},
 		"quiet":       {record(t, "quiet", 16000, gain(0.01)), 22, "too_quiet"},
 		"a-little":    {record(t, "a-little", 16000, gain(0.1)), 4, ""},
-		"one-sided":   {record(t, "one-sided", 16000, pcm, make([]float32, len(pcm))), 4, ""},
+		"one-sided":   {record(t, "one-sided", 16000, pcm, make([]float32, len(pcm))), 4, "one_sided"},
+		"inverted":    {record(t, "inverted", 16000, pcm, gain(-1)), lost, "opposite_phase"},
+		"half":        {record(t, "half", 48000, thrice(pcm), thrice(gain(-0.5))), 4, "opposite_phase"},
 		"telephone":   {record(t, "telephone", 8000, telephone(pcm)), 5, ""},
 		"fast":        {record(t, "fast", 48000, thrice(pcm), thrice(pcm)), 3, ""},
 		"offset":      {record(t, "offset", 16000, changed(pcm, func(_ int, x float32) float32 { return x/2 + 0.2 })), 6, "dc_offset"},
@@ -139,11 +144,57 @@ func TestBadAudio(t *testing.T) {
 			finals := heard[stream]
 			wrong, _ := wer.Errors(jfk, text(finals))
 			t.Logf("%d wrong: %s", wrong, text(finals))
-			if len(finals) == 0 || wrong > tt.wrong {
+			if tt.wrong == lost && len(finals) > 0 || tt.wrong != lost && (len(finals) == 0 || wrong > tt.wrong) {
 				t.Errorf("%d words wrong, at most %d may be: %q", wrong, tt.wrong, text(finals))
 			}
 			if told := problems()[stream]; (tt.problem == "") != (len(told) == 0) || tt.problem != "" && !slices.Contains(told, tt.problem) {
 				t.Errorf("told is %v, want %q", told, tt.problem)
+			}
+		})
+	}
+}
+
+// TestChosenChannel: what two channels cancel is heard when one of them is chosen, and nobody is
+// warned of the other; a source without it is refused.
+func TestChosenChannel(t *testing.T) {
+	pcm := testkit.PCM(t, "jfk.wav")
+	turned, silence := changed(pcm, func(_ int, x float32) float32 { return -x }), make([]float32, len(pcm))
+	p := up(t, "--until-done", "--set", "stt.interim_interval_ms=0", "--set", "audio.channel=1", "--source", record(t, "inverted", 16000, pcm, turned),
+		"--source", record(t, "one-sided", 16000, pcm, silence), "--source", record(t, "other-side", 16000, silence, pcm), "--source", record(t, "single", 16000, pcm))
+	problems := p.problems(t)
+	heard := p.finals(t)
+	for stream, want := range map[string][]string{"inverted": nil, "one-sided": nil, "other-side": {"one_sided"}, "single": nil} {
+		if told := problems()[stream]; !slices.Equal(told, want) {
+			t.Errorf("%s: told is %v, want %v", stream, told, want)
+		}
+		wrong, _ := wer.Errors(jfk, text(heard[stream]))
+		if there := len(heard[stream]) > 0; there != (want == nil) || there && wrong > 4 {
+			t.Errorf("%s: %d wrong: %q", stream, wrong, text(heard[stream]))
+		}
+	}
+	ports := freePorts(t, 5)
+	code, out := run(t, nil, "up", "--until-done", "--set", "audio.channel=3", "--data-dir", t.TempDir(), "--source", record(t, "two", 16000, pcm, turned),
+		"--set", fmt.Sprintf("nats.embedded.port=%d", ports[0]), "--set", fmt.Sprintf("egress.http_port=%d", ports[1]), "--set", fmt.Sprintf("egress.websocket.port=%d", ports[2]),
+		"--set", fmt.Sprintf("egress.zmq.transcript_port=%d", ports[3]), "--set", fmt.Sprintf("egress.zmq.event_port=%d", ports[4]))
+	if code == 0 || !strings.Contains(out, "audio.channel is 3, and there are 2") {
+		t.Errorf("a channel that is not there: exit %d, %s", code, out)
+	}
+}
+
+// TestChannelsOfRemoteClients: as of files.
+func TestChannelsOfRemoteClients(t *testing.T) {
+	pcm := testkit.PCM(t, "jfk.wav")
+	audio := wav.Interleave(16000, pcm, changed(pcm, func(_ int, x float32) float32 { return -x }))[44:]
+	for channel, want := range map[string]string{"mix": "", "2": jfk} {
+		t.Run(channel, func(t *testing.T) {
+			p := listening(t, "--set", "audio.channel="+channel)
+			problems := p.problems(t)
+			c := p.call(t, "sample_rate=16000&channels=2")
+			c.play(t, audio, 6400, 0)
+			finals := c.finish(t)
+			told := problems()[c.stream]
+			if wrong, _ := wer.Errors(want, text(finals)); want == "" && (len(finals) > 0 || !slices.Equal(told, []string{"opposite_phase"})) || want != "" && (wrong > 5 || len(told) > 0) {
+				t.Errorf("%q, told is %v", text(finals), told)
 			}
 		})
 	}

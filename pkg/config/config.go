@@ -5,11 +5,14 @@
 // before. Unknown keys and bad values are errors that say where they stand.
 package config
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Config is the whole configuration. A field's yaml tag is its key; its rule tag lists
-// what is allowed: "min=N", "max=N", "oneof=a|b|c", "required". A live tag marks what a running
-// process takes over, by `rtap config set` or SIGHUP.
+// what is allowed: "min=N", "max=N", "oneof=a|b|c", "channel", "required". A live tag marks
+// what a running process takes over, by `rtap config set` or SIGHUP.
 type Config struct {
 	Profile         string        `yaml:"profile"`
 	NATS            NATS          `yaml:"nats"`
@@ -72,9 +75,16 @@ type Audio struct {
 	Sources          []string `yaml:"sources"`
 	Device           string   `yaml:"device"`
 	Mock             bool     `yaml:"mock"`
+	Channel          string   `yaml:"channel" rule:"channel"`
 	Backend          string   `yaml:"backend" rule:"oneof=auto|alsa|pulseaudio|jack"`
 	RingBufferSizeMS int      `yaml:"ring_buffer_size_ms" rule:"min=200,max=600000"`
 	FastLeadMS       int      `yaml:"fast_lead_ms" rule:"min=30000,max=600000"`
+}
+
+// ChannelNumber is the channel that is heard alone, from 1; 0 is the mean of all.
+func (a Audio) ChannelNumber() int {
+	n, _ := strconv.Atoi(a.Channel)
+	return n
 }
 
 // VAD configures speech detection and endpointing.
@@ -200,7 +210,7 @@ func Default() *Config {
 			Events:      Retention{7 * 24 * time.Hour, 64},
 		},
 		Audio: Audio{
-			Sources: []string{"mic"}, Device: "default", Backend: "auto",
+			Sources: []string{"mic"}, Device: "default", Channel: "mix", Backend: "auto",
 			RingBufferSizeMS: 4000, FastLeadMS: 60000,
 		},
 		VAD: VAD{

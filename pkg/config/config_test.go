@@ -79,6 +79,8 @@ func TestBadConfigurations(t *testing.T) {
 		"not a number":      {yaml: "vad:\n  tail_ms: long\n", want: "default.yaml:2: vad.tail_ms: bad value \"long\": want a whole number"},
 		"too large":         {yaml: "vad:\n  max_segment_ms: 99999\n", want: "default.yaml:2: vad.max_segment_ms: bad value \"99999\": want at most 15000"},
 		"not allowed":       {yaml: "log:\n  level: LOUD\n", want: "default.yaml:2: log.level: bad value \"LOUD\": want one of DEBUG, INFO"},
+		"no channel":        {yaml: "audio:\n  channel: 0\n", want: "default.yaml:2: audio.channel: bad value \"0\": want mix, or the number of a channel, from 1"},
+		"a channel's name":  {set: "audio.channel=left", want: "want mix, or the number"},
 		"duration":          {yaml: "shutdown_timeout: 5\n", want: "want a duration such as"},
 		"twice":             {yaml: "log: {level: INFO}\nlog: {level: DEBUG}\n", want: "log stands twice, first on line 1"},
 		"list for a scalar": {yaml: "log:\n  level: [INFO]\n", want: "want a single value"},

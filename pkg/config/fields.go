@@ -146,6 +146,10 @@ func broken(f field, rule string) string {
 		if allowed := strings.Split(arg, "|"); !slices.Contains(allowed, f.value.String()) {
 			return "one of " + strings.Join(allowed, ", ")
 		}
+	case "channel":
+		if n, err := strconv.Atoi(f.value.String()); f.value.String() != "mix" && (err != nil || n < 1) {
+			return "mix, or the number of a channel, from 1"
+		}
 	case "min", "max":
 		value, bound := f.number(), parseBound(f, arg)
 		if name == "min" && value < bound {

@@ -19,6 +19,7 @@ import (
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/services/capture/internal/device"
 	"github.com/rtap/rtap/services/capture/internal/ingest"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
 
@@ -78,7 +79,7 @@ func open(rt *service.Runtime, spec source.Spec) (input, error) {
 	}
 	switch spec.Kind {
 	case source.KindFile:
-		return openFile(spec.Name, spec)
+		return openFile(spec.Name, spec, mono.For(rt, spec.Stream))
 	case source.KindMock:
 		path, err := native.Locate("jfk")
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/rtap/rtap/pkg/clock"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/capture/internal/framer"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
 
@@ -35,18 +36,19 @@ type fileInput struct {
 	source.Decoder
 	spec    source.Spec
 	path    string
+	how     mono.How
 	began   time.Time
 	samples int
 	skip    int       // samples that are not waited for
 	rest    []float32 // decoded, not yet due; valid until the next piece is read
 }
 
-func openFile(path string, spec source.Spec) (*fileInput, error) {
-	d, err := source.OpenFile(path)
+func openFile(path string, spec source.Spec, how mono.How) (*fileInput, error) {
+	d, err := source.OpenFile(path, how)
 	if err != nil {
 		return nil, err
 	}
-	return &fileInput{Decoder: d, spec: spec, path: path}, nil
+	return &fileInput{Decoder: d, spec: spec, path: path, how: how}, nil
 }
 
 func (f *fileInput) stream() string { return f.spec.Stream }
@@ -58,7 +60,7 @@ func (f *fileInput) live() bool     { return false }
 func (f *fileInput) resumes() bool  { return true }
 
 func (f *fileInput) rewind(frame uint64) error {
-	d, err := source.OpenFile(f.path)
+	d, err := source.OpenFile(f.path, f.how)
 	if err != nil {
 		return err
 	}
@@ -140,7 +142,7 @@ func (m *mock) close() {
 
 func (m *mock) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Duration, error) {
 	if m.file == nil {
-		f, err := openFile(m.path, m.spec)
+		f, err := openFile(m.path, m.spec, mono.How{})
 		if err != nil {
 			return nil, nil, 0, err
 		}
@@ -160,7 +162,7 @@ func (m *mock) read(ctx context.Context) ([]float32, *rtapv1.Clock, time.Duratio
 	if m.spec.Repeat > 0 && m.played >= m.spec.Repeat {
 		return nil, nil, 0, io.EOF
 	}
-	again, err := source.OpenFile(m.path)
+	again, err := source.OpenFile(m.path, mono.How{})
 	if err != nil {
 		return nil, nil, 0, err
 	}

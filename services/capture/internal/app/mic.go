@@ -10,6 +10,7 @@ import (
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/capture/internal/device"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
 
@@ -26,6 +27,7 @@ type mic struct {
 	rec    *device.Recorder // nil while the device is away
 	spec   source.Spec
 	wanted string
+	how    mono.How
 	rt     *service.Runtime
 	device string
 	rate   int
@@ -33,12 +35,13 @@ type mic struct {
 }
 
 func openMic(rt *service.Runtime, spec source.Spec, wanted string) (*mic, error) {
-	rec, err := device.Record(rt.Config.Audio.Backend, wanted, rt.Config.Audio.RingBufferSizeMS)
+	how := mono.For(rt, spec.Stream)
+	rec, err := device.Record(rt.Config.Audio.Backend, wanted, rt.Config.Audio.RingBufferSizeMS, how)
 	if err != nil {
 		return nil, err
 	}
 	rt.Log.Info("recording", "device", rec.Info.Name, "rate_hz", rec.RateHz, "channels", rec.Channels)
-	return &mic{rec: rec, spec: spec, wanted: wanted, rt: rt, device: rec.Info.Name, rate: rec.RateHz}, nil
+	return &mic{rec: rec, spec: spec, wanted: wanted, how: how, rt: rt, device: rec.Info.Name, rate: rec.RateHz}, nil
 }
 
 func (m *mic) stream() string { return m.spec.Stream }
@@ -94,7 +97,10 @@ func (m *mic) reopen(ctx context.Context) (time.Duration, error) {
 			return 0, ctx.Err()
 		case <-time.After(reopenEvery):
 		}
-		rec, err := device.Record(m.rt.Config.Audio.Backend, m.wanted, m.rt.Config.Audio.RingBufferSizeMS)
+		rec, err := device.Record(m.rt.Config.Audio.Backend, m.wanted, m.rt.Config.Audio.RingBufferSizeMS, m.how)
+		if errors.Is(err, mono.ErrChannel) {
+			return 0, err
+		}
 		if err != nil {
 			m.rt.Log.Debug("the device is still away", "error", err)
 			continue

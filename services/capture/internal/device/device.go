@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/gen2brain/malgo"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 )
 
 // ErrNotFound is wrapped when no device has the wanted name.
@@ -137,21 +138,22 @@ type Recorder struct {
 	Ring     *Ring
 }
 
-// Record starts the device that Choose takes. The ring holds bufferMS of its own format.
-func Record(backend, wanted string, bufferMS int) (*Recorder, error) {
+// Record starts the device that Choose takes. The ring holds bufferMS of its own format;
+// how says what is made of its channels.
+func Record(backend, wanted string, bufferMS int, how mono.How) (*Recorder, error) {
 	ctx, err := open(backend)
 	if err != nil {
 		return nil, err
 	}
 	r := &Recorder{ctx: ctx}
-	if err := r.start(wanted, bufferMS); err != nil {
+	if err := r.start(wanted, bufferMS, how); err != nil {
 		closeContext(ctx)
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Recorder) start(wanted string, bufferMS int) error {
+func (r *Recorder) start(wanted string, bufferMS int, how mono.How) error {
 	devices, err := r.ctx.Devices(malgo.Capture)
 	if err != nil {
 		return fmt.Errorf("listing devices: %w", err)
@@ -185,7 +187,11 @@ func (r *Recorder) start(wanted string, bufferMS int) error {
 		return fmt.Errorf("opening device %q: %w: %s", r.Info.Name, err, wayOut)
 	}
 	r.RateHz, r.Channels = int(r.device.SampleRate()), int(r.device.CaptureChannels())
-	r.Ring = NewRing(bufferMS*r.RateHz/1000, 4*r.Channels)
+	if err := how.Fits(r.Channels); err != nil {
+		r.device.Uninit()
+		return fmt.Errorf("opening device %q: %w", r.Info.Name, err)
+	}
+	r.Ring = NewRing(bufferMS*r.RateHz/1000, mono.New(r.Channels, r.RateHz, how))
 	ring.Store(r.Ring)
 	if err := r.device.Start(); err != nil {
 		r.device.Uninit()

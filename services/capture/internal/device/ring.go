@@ -8,6 +8,7 @@ import (
 
 	"github.com/rtap/rtap/pkg/clock"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 )
 
 // Ring passes audio from one writer, the device's callback, to one reader. Write never
@@ -15,16 +16,18 @@ import (
 type Ring struct {
 	buf           []byte
 	frameBytes    int
-	channels      int
+	mixer         *mono.Mixer
+	mono          []float32     // what Read gave
 	head, tail    atomic.Uint64 // bytes written and read
 	lost          atomic.Uint64 // frames
 	writtenAtNano atomic.Int64  // since start
 	start         time.Time
 }
 
-// NewRing holds frames of frameBytes each (float32 samples of all channels).
-func NewRing(frames, frameBytes int) *Ring {
-	return &Ring{buf: make([]byte, frames*frameBytes), frameBytes: frameBytes, channels: frameBytes / 4, start: time.Now()}
+// NewRing holds so many samples of each channel that the mixer takes, as float32.
+func NewRing(samples int, mixer *mono.Mixer) *Ring {
+	frameBytes := 4 * len(mixer.Frame())
+	return &Ring{buf: make([]byte, samples*frameBytes), frameBytes: frameBytes, mixer: mixer, start: time.Now()}
 }
 
 // Write is called by the audio thread.
@@ -42,22 +45,23 @@ func (r *Ring) Write(p []byte) {
 }
 
 // Read returns all that is there as mono samples, the capture time of the last one, and
-// the frames lost since the last call.
-func (r *Ring) Read() (mono []float32, captured *rtapv1.Clock, lost uint64) {
+// the frames lost since the last call. The samples are valid until the next call.
+func (r *Ring) Read() (pcm []float32, captured *rtapv1.Clock, lost uint64) {
 	lost = r.lost.Swap(0)
 	at := r.start.Add(time.Duration(r.writtenAtNano.Load()))
 	head, tail := r.head.Load(), r.tail.Load()
+	r.mono = r.mono[:0]
+	frame := r.mixer.Frame()
 	for tail+uint64(r.frameBytes) <= head {
-		var sum float32
-		for range r.channels {
+		for c := range frame {
 			i := int(tail % uint64(len(r.buf)))
-			sum += math.Float32frombits(binary.LittleEndian.Uint32(r.buf[i:]))
+			frame[c] = math.Float32frombits(binary.LittleEndian.Uint32(r.buf[i:]))
 			tail += 4
 		}
-		mono = append(mono, sum/float32(r.channels))
+		r.mono = append(r.mono, r.mixer.Mix())
 	}
 	r.tail.Store(tail)
-	return mono, clock.At(at), lost
+	return r.mono, clock.At(at), lost
 }
 
 // Fill says how full the ring is, 0 to 1.

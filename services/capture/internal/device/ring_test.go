@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/rtap/rtap/services/capture/internal/device"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 )
 
 func stereo(values ...float32) []byte {
@@ -17,7 +18,7 @@ func stereo(values ...float32) []byte {
 }
 
 func TestRingMixesAndCountsLoss(t *testing.T) {
-	r := device.NewRing(4, 8)
+	r := device.NewRing(4, mono.New(2, 16000, mono.How{}))
 	for round := range 5 {
 		r.Write(stereo(0.5, 0, 1, 0.5, -1, -1))
 		r.Write(stereo(0, 0, 0, 0))
@@ -28,10 +29,14 @@ func TestRingMixesAndCountsLoss(t *testing.T) {
 	}
 }
 
-func TestRingWriteDoesNotAllocate(t *testing.T) {
-	r := device.NewRing(64, 8)
+func TestRingDoesNotAllocate(t *testing.T) {
+	r := device.NewRing(64, mono.New(2, 16000, mono.How{}))
 	p := stereo(1, 1, 1, 1)
 	if n := testing.AllocsPerRun(1000, func() { r.Write(p) }); n != 0 {
 		t.Errorf("%v allocations in the audio callback", n)
+	}
+	stamp := testing.AllocsPerRun(1000, func() { r.Read() })
+	if n := testing.AllocsPerRun(1000, func() { r.Write(p); r.Read() }); n != stamp {
+		t.Errorf("%v allocations for samples", n-stamp)
 	}
 }

@@ -2,13 +2,11 @@
 package ingest
 
 import (
-	"encoding/binary"
-	"fmt"
 	"math"
 
 	"github.com/rtap/rtap/pkg/ingest"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
-	"github.com/rtap/rtap/services/capture/internal/framer"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 	"github.com/rtap/rtap/services/capture/internal/soxr"
 )
 
@@ -27,6 +25,7 @@ type Converter struct {
 	next     uint64 // frame that is made next
 	at       uint64 // byte that is taken next
 	out      uint64 // sample of the run that the resampler gives next
+	mixer    *mono.Mixer
 	resample *soxr.Resampler
 	half     []byte // the beginning of a sample
 	pcm      []byte // of the next frame
@@ -48,17 +47,18 @@ type arrival struct {
 type need struct{ frame, byteOffset uint64 }
 
 // NewConverter begins a session in an epoch of its own.
-func NewConverter(stream, session string, epoch uint64, f ingest.Format) *Converter {
-	return &Converter{stream: stream, session: session, epoch: epoch, format: f}
+func NewConverter(stream, session string, epoch uint64, f ingest.Format, how mono.How) *Converter {
+	return &Converter{stream: stream, session: session, epoch: epoch, format: f, mixer: mono.New(f.Channels, f.SampleRateHz, how)}
 }
 
 // ResumeConverter goes on after last, the newest stored frame of the session, with the
 // frame at next or a later one: chunks are left from the byte at first on.
-func ResumeConverter(last *rtapv1.Frame, f ingest.Format, next, first uint64) *Converter {
+func ResumeConverter(last *rtapv1.Frame, f ingest.Format, how mono.How, next, first uint64) *Converter {
 	p := last.GetIngest()
 	c := &Converter{
 		stream: last.GetStreamId(), session: p.GetSession(), epoch: last.GetEpoch(), format: f,
-		run: ingest.Run{ByteOffset: p.GetByteOffset(), Frame: p.GetFrame()}, next: max(next, p.GetFrame()), ended: last.GetEnd(),
+		mixer: mono.New(f.Channels, f.SampleRateHz, how),
+		run:   ingest.Run{ByteOffset: p.GetByteOffset(), Frame: p.GetFrame()}, next: max(next, p.GetFrame()), ended: last.GetEnd(),
 	}
 	for ; ; c.next++ {
 		// Behind a Finalize the run has ended, at a byte that only its chunk tells: it is
@@ -162,60 +162,6 @@ func (c *Converter) begin(r ingest.Run) {
 	c.next = max(c.next, r.Frame)
 }
 
-// feed converts bytes that follow those before.
-func (c *Converter) feed(data []byte) ([]*rtapv1.Frame, error) {
-	c.at += uint64(len(data))
-	data = append(c.half, data...)
-	whole := len(data) / int(c.format.SampleBytes()) * int(c.format.SampleBytes())
-	c.half = append([]byte(nil), data[whole:]...)
-	if c.format.SampleRateHz == ingest.SampleRateHz {
-		return c.emit(mix(data[:whole], c.format.Channels)), nil
-	}
-	if c.resample == nil {
-		var err error
-		if c.resample, err = soxr.New(c.format.SampleRateHz, ingest.SampleRateHz); err != nil {
-			return nil, err
-		}
-	}
-	in := mix(data[:whole], c.format.Channels)
-	floats := make([]float32, len(in))
-	for i, x := range in {
-		floats[i] = float32(x) / 32768
-	}
-	if len(floats) == 0 {
-		return nil, nil
-	}
-	return c.resampled(floats, math.MaxUint64)
-}
-
-// resampled pushes floats (nil: the end) and takes what comes out, up to sample limit.
-func (c *Converter) resampled(floats []float32, limit uint64) ([]*rtapv1.Frame, error) {
-	out, err := c.resample.Push(floats)
-	if err != nil {
-		return nil, fmt.Errorf("converting audio of %s: %w", c.stream, err)
-	}
-	out = out[:min(uint64(len(out)), max(limit, c.out)-c.out)]
-	pcm := make([]int16, len(out))
-	for i, x := range out {
-		pcm[i] = framer.Quantise(x)
-	}
-	return c.emit(pcm), nil
-}
-
-// emit appends samples of the run and returns the frames that are whole.
-func (c *Converter) emit(pcm []int16) (frames []*rtapv1.Frame) {
-	for _, x := range pcm {
-		if c.out >= c.position() {
-			c.pcm = binary.LittleEndian.AppendUint16(c.pcm, uint16(x))
-		}
-		c.out++
-		if len(c.pcm) == 2*ingest.FrameSamples {
-			frames = append(frames, c.frame(c.arrived(c.format.Source(c.run, c.out-1))))
-		}
-	}
-	return frames
-}
-
 // finish gives the rest of the run that ends before the byte at end, exactly as long as it
 // is; then silence up to the frame at fill, if that is not 0.
 func (c *Converter) finish(end, fill uint64, at *rtapv1.Clock) ([]*rtapv1.Frame, error) {
@@ -291,17 +237,4 @@ func (c *Converter) arrived(end uint64) *rtapv1.Clock {
 		return c.latest
 	}
 	return c.arrivals[0].at
-}
-
-// mix reads samples of 16 bits and mixes channels into one.
-func mix(raw []byte, channels int) []int16 {
-	out := make([]int16, 0, len(raw)/2/channels)
-	for ; len(raw) > 0; raw = raw[2*channels:] {
-		sum := 0
-		for i := range channels {
-			sum += int(int16(binary.LittleEndian.Uint16(raw[2*i:])))
-		}
-		out = append(out, int16(sum/channels))
-	}
-	return out
 }

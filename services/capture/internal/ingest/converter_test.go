@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	layout "github.com/rtap/rtap/pkg/ingest"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/capture/internal/ingest"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 )
 
 // speech is n samples of each channel of something that never repeats, as bytes.
@@ -105,7 +107,7 @@ var formats = []layout.Format{
 func TestEverySampleHasItsPlace(t *testing.T) {
 	for _, f := range formats {
 		raw := speech(f, 2*f.SampleRateHz+77)
-		c := ingest.NewConverter("s", "one", 4, f)
+		c := ingest.NewConverter("s", "one", 4, f, mono.How{})
 		frames := take(t, c, append(session(raw, false, 1), session(raw, false, 1)[3:]...))
 		var pcm []int16
 		var before *rtapv1.Clock
@@ -144,9 +146,9 @@ func TestSuccessorMakesTheSameFrames(t *testing.T) {
 		for seed := range uint64(2) {
 			kept := 20 * (1 - seed) // frames that are made once more
 			chunks := session(speech(f, 3*f.SampleRateHz/2), true, seed)
-			want := take(t, ingest.NewConverter("s", "one", 1, f), chunks)
+			want := take(t, ingest.NewConverter("s", "one", 1, f, mono.How{}), chunks)
 			stored, firstByte := 0, uint64(0)
-			c := ingest.NewConverter("s", "one", 1, f)
+			c := ingest.NewConverter("s", "one", 1, f, mono.How{})
 			for n := range chunks {
 				stored += len(take(t, c, chunks[n:n+1]))
 				if stored == 0 {
@@ -164,7 +166,7 @@ func TestSuccessorMakesTheSameFrames(t *testing.T) {
 					}
 					last := want[stored-1-lost]
 					from := max(kept, last.GetFrame()+1) - kept
-					again := take(t, ingest.ResumeConverter(last, f, from, left[0].GetByteOffset()), left)
+					again := take(t, ingest.ResumeConverter(last, f, mono.How{}, from, left[0].GetByteOffset()), left)
 					if last.GetEnd() {
 						if len(again) > 0 {
 							t.Fatalf("%+v: %d frames behind the end", f, len(again))
@@ -191,9 +193,9 @@ func TestMissingAudioKeepsTime(t *testing.T) {
 	for _, f := range formats {
 		raw := speech(f, 2*f.SampleRateHz)
 		chunks := session(raw, false, 3)
-		want := take(t, ingest.NewConverter("s", "one", 1, f), chunks)
+		want := take(t, ingest.NewConverter("s", "one", 1, f, mono.How{}), chunks)
 		from, to := len(chunks)/3, len(chunks)/2
-		got := take(t, ingest.NewConverter("s", "one", 1, f), append(append([]*rtapv1.IngestChunk(nil), chunks[:from]...), chunks[to:]...))
+		got := take(t, ingest.NewConverter("s", "one", 1, f, mono.How{}), append(append([]*rtapv1.IngestChunk(nil), chunks[:from]...), chunks[to:]...))
 		lost := f.Seconds(chunks[to].GetByteOffset() - chunks[from].GetByteOffset())
 		gaps := 0
 		for _, fr := range got {
@@ -214,6 +216,34 @@ func TestMissingAudioKeepsTime(t *testing.T) {
 		}
 		if a, b := got[len(got)-1].GetFrame(), want[len(want)-1].GetFrame(); a+1 < b || a > b+1 {
 			t.Errorf("%+v: ends with frame %d, without a gap with %d", f, a, b)
+		}
+	}
+}
+
+// TestChannels: what a client's channels become, to the bit, and one of them alone.
+func TestChannels(t *testing.T) {
+	raw := binary.LittleEndian.AppendUint16(nil, 0x8000) // the least there is
+	for _, x := range []int16{-32768, 32767, 1, -1, 7, 4} {
+		raw = binary.LittleEndian.AppendUint16(raw, uint16(x))
+	}
+	raw = binary.LittleEndian.AppendUint16(raw, 0x7fff)
+	for name, tt := range map[string]struct {
+		channels, chosen int
+		want             []int16
+	}{
+		"one":                   {1, 2, []int16{-32768, -32768, 32767, 1, -1, 7, 4, 32767}},
+		"the mean of two":       {2, 0, []int16{-32768, 16384, 3, 16385}},
+		"the second of two":     {2, 2, []int16{-32768, 1, 7, 32767}},
+		"one that is not there": {2, 3, []int16{-32768, 16384, 3, 16385}},
+	} {
+		f := layout.Format{SampleRateHz: 16000, Channels: tt.channels}
+		frames := take(t, ingest.NewConverter("s", "one", 1, f, mono.How{Channel: tt.chosen}), session(raw, false, 1))
+		var got []int16
+		for _, fr := range frames {
+			got = append(got, samples(fr)...)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/rtap/rtap/pkg/testkit"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/capture/internal/ingest"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 )
@@ -130,7 +131,7 @@ func (r *remote) empty(t *testing.T) bool {
 // wanted are the frames of a session as one converter makes them.
 func wanted(t *testing.T, chunks []*rtapv1.IngestChunk) []*rtapv1.Frame {
 	t.Helper()
-	return take(t, ingest.NewConverter("s", "one", 1, formats[4]), chunks)
+	return take(t, ingest.NewConverter("s", "one", 1, formats[4], mono.How{}), chunks)
 }
 
 func TestNothingIsLeftOfAnEndedClient(t *testing.T) {
@@ -181,7 +182,7 @@ func TestAnotherProcessGoesOn(t *testing.T) {
 	for n := 0; n < len(chunks); {
 		stop := r.listen(t)
 		upTo := min(len(chunks), n+len(chunks)/5+1)
-		before := len(take(t, ingest.NewConverter("s", "one", 1, formats[4]), chunks[:upTo]))
+		before := len(take(t, ingest.NewConverter("s", "one", 1, formats[4], mono.How{}), chunks[:upTo]))
 		r.send(t, chunks[n:upTo]...)
 		n = upTo
 		if before > 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/ingest"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -24,16 +25,20 @@ func (f *follower) begin(ctx context.Context, chunk *rtapv1.IngestChunk) error {
 		return err
 	}
 	f.session = chunk.GetSession()
+	how := mono.For(f.rt, f.id)
+	if err := how.Fits(format.Channels); err != nil {
+		f.log.Warn("a remote client's channels are mixed", "reason", err)
+	}
 	if last.GetIngest().GetSession() == f.session {
 		f.epoch, f.stored = last.GetEpoch(), last.GetFrame()+1
-		f.conv = ResumeConverter(last, format, max(f.kept, f.stored)-f.kept, chunk.GetByteOffset())
+		f.conv = ResumeConverter(last, format, how, max(f.kept, f.stored)-f.kept, chunk.GetByteOffset())
 		f.log.Info("source goes on", "source", sourceName, "epoch", f.epoch, "frame", f.stored)
 		return nil
 	}
 	if f.epoch, err = f.rt.Bus.NewEpoch(ctx, f.id); err != nil {
 		return err
 	}
-	f.conv = NewConverter(f.id, f.session, f.epoch, format)
+	f.conv = NewConverter(f.id, f.session, f.epoch, format, how)
 	f.log.Info("source started", "source", sourceName, "epoch", f.epoch, "rate_hz", format.SampleRateHz, "channels", format.Channels)
 	announce(f.rt, f.id, "source started")
 	return nil

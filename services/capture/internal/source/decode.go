@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/rtap/rtap/services/capture/internal/mono"
 )
 
 // ErrFile is wrapped by errors about a file that cannot be played.
@@ -18,7 +20,7 @@ var errNotAudio = errors.New("it is neither WAV nor FLAC; convert it to one of t
 type Decoder interface {
 	// RateHz is the rate of what Read gives, in samples per second.
 	RateHz() int
-	// Read returns the next samples, all channels mixed into one, mostly in -1 to 1
+	// Read returns the next samples, all channels made one, mostly in -1 to 1
 	// (float files may hold anything); never none without an error. io.EOF is the end.
 	// The slice is valid until the next call.
 	Read() ([]float32, error)
@@ -26,8 +28,9 @@ type Decoder interface {
 }
 
 // OpenFile opens a WAV or FLAC file; which one is told by its first bytes. A file that
-// is cut short is refused here, before anything of it is played.
-func OpenFile(path string) (Decoder, error) {
+// is cut short, or has not the channel that is chosen, is refused here, before anything of it is
+// played.
+func OpenFile(path string, how mono.How) (Decoder, error) {
 	// A named pipe would block in Open.
 	st, err := os.Stat(path)
 	if err != nil {
@@ -45,7 +48,7 @@ func OpenFile(path string) (Decoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
-	d, err := decoder(f, st.Size())
+	d, err := decoder(f, st.Size(), how)
 	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("%w %s: %w", ErrFile, path, err)
@@ -53,7 +56,7 @@ func OpenFile(path string) (Decoder, error) {
 	return &named{Decoder: d, path: path}, nil
 }
 
-func decoder(f *os.File, size int64) (Decoder, error) {
+func decoder(f *os.File, size int64, how mono.How) (Decoder, error) {
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(f, head); err != nil {
 		return nil, errors.New("it is too short for audio")
@@ -63,14 +66,14 @@ func decoder(f *os.File, size int64) (Decoder, error) {
 	}
 	switch {
 	case string(head) == "RIFF" || string(head) == "RF64":
-		return newWAV(f, size)
+		return newWAV(f, size, how)
 	case string(head) == "RIFX":
 		return nil, errors.New("it is a big-endian WAV (RIFX), which is not supported")
 	case string(head) == "fLaC":
-		return newFLAC(f, size)
+		return newFLAC(f, size, how)
 	case string(head[:3]) == "ID3":
 		// FLAC may stand behind such a tag; mostly MP3 does.
-		d, err := newFLAC(f, size)
+		d, err := newFLAC(f, size, how)
 		if errors.Is(err, errSignature) {
 			return nil, errNotAudio
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/mewkiz/flac"
 	"github.com/mewkiz/flac/frame"
 	"github.com/mewkiz/flac/meta"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
 
@@ -93,7 +94,7 @@ func flacBytes(t testing.TB, channels, bits, n int) []byte {
 
 func readAll(t *testing.T, name string, raw []byte) []float32 {
 	t.Helper()
-	d, err := source.OpenFile(file(t, raw))
+	d, err := source.OpenFile(file(t, raw), mono.How{})
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return nil
@@ -186,19 +187,19 @@ func TestBadFiles(t *testing.T) {
 		"FLAC without its end": {song[:len(song)-1], "truncated: header promises 2000 samples, the last that is intact is 1792"},
 	} {
 		path := file(t, tt.data)
-		_, err := source.OpenFile(path)
+		_, err := source.OpenFile(path, mono.How{})
 		if !errors.Is(err, source.ErrFile) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	dir := t.TempDir()
-	if _, err := source.OpenFile(dir); err == nil || !strings.Contains(err.Error(), dir+": it is a folder") {
+	if _, err := source.OpenFile(dir, mono.How{}); err == nil || !strings.Contains(err.Error(), dir+": it is a folder") {
 		t.Errorf("folder: %v", err)
 	}
-	if _, err := source.OpenFile("/dev/null"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := source.OpenFile("/dev/null", mono.How{}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("device: %v", err)
 	}
-	if _, err := source.OpenFile("/nowhere/a.wav"); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "/nowhere/a.wav") {
+	if _, err := source.OpenFile("/nowhere/a.wav", mono.How{}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "/nowhere/a.wav") {
 		t.Errorf("missing: %v", err)
 	}
 }
@@ -213,7 +214,7 @@ func TestHugeFile(t *testing.T) {
 	if err := os.Truncate(path, 44+size); err != nil {
 		t.Fatalf("a file with a hole cannot be made: %v", err)
 	}
-	d, err := source.OpenFile(path)
+	d, err := source.OpenFile(path, mono.How{})
 	if err != nil {
 		t.Fatal(err)
 	}

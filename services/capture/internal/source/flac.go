@@ -10,6 +10,7 @@ import (
 
 	"github.com/mewkiz/flac"
 	"github.com/mewkiz/flac/frame"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 )
 
 // errSignature: there is no FLAC stream at all.
@@ -19,10 +20,11 @@ type flacFile struct {
 	file   *os.File
 	stream *flac.Stream
 	buf    []float32
+	mixer  *mono.Mixer
 	played uint64
 }
 
-func newFLAC(f *os.File, size int64) (Decoder, error) {
+func newFLAC(f *os.File, size int64, how mono.How) (Decoder, error) {
 	s, err := flac.New(bufio.NewReaderSize(f, 1<<16))
 	if s == nil || err != nil {
 		return nil, fmt.Errorf("bad FLAC: %w: %w", errSignature, err)
@@ -30,7 +32,11 @@ func newFLAC(f *os.File, size int64) (Decoder, error) {
 	if s.Info == nil || s.Info.SampleRate < 1000 || s.Info.NChannels == 0 {
 		return nil, errors.New("bad FLAC: its header gives no usable rate or channels")
 	}
-	d := &flacFile{file: f, stream: s}
+	channels := int(s.Info.NChannels)
+	if err := how.Fits(channels); err != nil {
+		return nil, err
+	}
+	d := &flacFile{file: f, stream: s, mixer: mono.New(channels, int(s.Info.SampleRate), how)}
 	if err := d.whole(size); err != nil {
 		return nil, err
 	}
@@ -107,16 +113,23 @@ func (d *flacFile) Read() ([]float32, error) {
 	if n == 0 || len(f.Subframes) == 0 || f.BitsPerSample == 0 {
 		return nil, fmt.Errorf("bad FLAC after %d samples: an empty frame", d.played)
 	}
+	in := d.mixer.Frame()
+	if len(f.Subframes) != len(in) {
+		return nil, fmt.Errorf("bad FLAC after %d samples: a frame of %d channels, and the header says %d", d.played, len(f.Subframes), len(in))
+	}
 	d.played += uint64(n)
-	scale := 1 / float32(int64(1)<<(f.BitsPerSample-1)) / float32(len(f.Subframes))
-	d.buf = append(d.buf[:0], make([]float32, n)...)
 	for _, sub := range f.Subframes {
 		if len(sub.Samples) < n {
 			return nil, fmt.Errorf("bad FLAC after %d samples: a short subframe", d.played)
 		}
-		for i, x := range sub.Samples[:n] {
-			d.buf[i] += float32(x) * scale
+	}
+	scale := 1 / float32(int64(1)<<(f.BitsPerSample-1))
+	d.buf = d.buf[:0]
+	for i := range n {
+		for c, sub := range f.Subframes {
+			in[c] = float32(sub.Samples[i]) * scale
 		}
+		d.buf = append(d.buf, d.mixer.Mix())
 	}
 	return d.buf, nil
 }

@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
 
@@ -37,7 +39,7 @@ func TestSampleFormats(t *testing.T) {
 		"float": {3, 1, 32, half(float32(0.5)), 0.5}, "double": {3, 1, 64, half(0.5), 0.5},
 		"stereo": {1, 2, 16, half([]int16{16384, 0}), 0.25}, "mu-law": {7, 1, 8, []byte{0xff}, 0}, "A-law": {6, 1, 8, []byte{0xd5}, 8.0 / 32768},
 	} {
-		d, err := source.OpenFile(file(t, wav(tt.encoding, tt.channels, 8000, tt.bits, tt.data)))
+		d, err := source.OpenFile(file(t, wav(tt.encoding, tt.channels, 8000, tt.bits, tt.data)), mono.How{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -53,8 +55,39 @@ func TestSampleFormats(t *testing.T) {
 	}
 }
 
+// TestChosenChannel: a file gives the channel that is chosen, and says what is wrong with one
+// that it has not before anything is played; with one channel there is nothing to choose.
+func TestChosenChannel(t *testing.T) {
+	pcm, _ := binary.Append(nil, binary.LittleEndian, []int16{16384, -8192})
+	stereo, single := wav(1, 2, 8000, 16, pcm), wav(1, 1, 8000, 16, pcm[:2])
+	for name, tt := range map[string]struct {
+		raw     []byte
+		channel int
+		want    float32 // 0: it is refused
+	}{
+		"mixed": {stereo, 0, 0.125}, "first": {stereo, 1, 0.5}, "second": {stereo, 2, -0.25}, "third": {stereo, 3, 0}, "the only one": {single, 3, 0.5},
+		"flac": {flacBytes(t, 2, 16, 300), 2, 0.25}, "flac, third": {flacBytes(t, 2, 16, 300), 3, 0},
+	} {
+		d, err := source.OpenFile(file(t, tt.raw), mono.How{Channel: tt.channel})
+		if tt.want == 0 {
+			if !errors.Is(err, mono.ErrChannel) || !errors.Is(err, source.ErrFile) || !strings.Contains(err.Error(), "audio.channel is 3, and there are 2") {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got, err := d.Read(); err != nil || got[0] != tt.want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+		_ = d.Close()
+	}
+}
+
 func TestRealRecording(t *testing.T) {
-	d, err := source.OpenFile(testkit.Audio(t, "jfk.wav"))
+	d, err := source.OpenFile(testkit.Audio(t, "jfk.wav"), mono.How{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +119,7 @@ func FuzzDecode(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		d, err := source.OpenFile(path)
+		d, err := source.OpenFile(path, mono.How{})
 		if err != nil {
 			if !errors.Is(err, source.ErrFile) {
 				t.Errorf("an error that is not ErrFile: %v", err)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/rtap/rtap/services/capture/internal/mono"
 	"github.com/zaf/g711"
 )
 
@@ -37,9 +38,10 @@ type wavFile struct {
 	left             int64
 	raw              []byte
 	buf              []float32
+	mixer            *mono.Mixer
 }
 
-func newWAV(f *os.File, size int64) (Decoder, error) {
+func newWAV(f *os.File, size int64, how mono.How) (Decoder, error) {
 	d := &wavFile{file: f, in: bufio.NewReaderSize(f, 1<<16), size: size, dataSize64: -1}
 	var head [12]byte
 	if err := d.fill(head[:]); err != nil || string(head[8:]) != "WAVE" {
@@ -64,7 +66,11 @@ func newWAV(f *os.File, size int64) (Decoder, error) {
 				return nil, err
 			}
 		case "data":
-			return d, d.data(n)
+			if err := d.data(n); err != nil {
+				return nil, err
+			}
+			d.mixer = mono.New(d.channels, d.rate, how)
+			return d, how.Fits(d.channels)
 		default:
 			if err := d.skip(n); err != nil {
 				return nil, errors.New("truncated: it has no audio data")
@@ -185,12 +191,12 @@ func (d *wavFile) Read() ([]float32, error) {
 	}
 	d.left -= n
 	d.buf = d.buf[:0]
+	frame := d.mixer.Frame()
 	for ; len(raw) > 0; raw = raw[block:] {
-		var sum float32
-		for c := range d.channels {
-			sum += d.value(raw[c*d.sample:])
+		for c := range frame {
+			frame[c] = d.value(raw[c*d.sample:])
 		}
-		d.buf = append(d.buf, sum/float32(d.channels))
+		d.buf = append(d.buf, d.mixer.Mix())
 	}
 	return d.buf, nil
 }
