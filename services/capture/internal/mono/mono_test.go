@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const rate = 8000
+const rate = 2000
 
 // voice is seconds of something like speech: noise of changing colour with a rhythm, different for each seed.
 func voice(seconds int, seed uint64) []float32 {
