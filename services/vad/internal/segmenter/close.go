@@ -15,7 +15,9 @@ func (s *Segmenter) Conclude(reason string) []Decision {
 // Flush closes what is open: the source ended, the audio has a gap, or a client asked.
 func (s *Segmenter) Flush(reason string) []Decision {
 	var out []Decision
-	if s.open {
+	// What ends without a frame since a cut may have its rest in what comes next.
+	untouched := s.open && s.cut && len(s.frames) == 0 && reason != "finalize"
+	if s.open && !untouched {
 		// What is missing behind it may be the rest of a word: how short it is tells nothing.
 		s.cut = s.cut || reason == "gap"
 		out = s.close(true, reason)

@@ -10,16 +10,16 @@ import (
 
 // newEpoch ends what is open of the epoch before, of which nothing will come any more.
 func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
-	open := false
 	if s.seg != nil && !s.cp.GetEnded() {
 		if err := s.inOrderUntil(ctx, f); err != nil {
 			return err
 		}
-		open = s.seg.IsOpen() // a predecessor may have closed it, and recorded that it was
 		if err := s.act(ctx, s.seg.Break("epoch")); err != nil {
 			return err
 		}
 	}
+	// Cut just now or, without a frame of audio since, by a predecessor or before the end.
+	open := s.seg != nil && s.seg.IsOpen()
 	s.log.Info("stream begins", "epoch", f.GetEpoch(), "frame", f.GetFrame(), "source", f.GetSource())
 	s.epoch, s.next, s.early, s.again = f.GetEpoch(), 0, early{}, true
 	if f.GetGapMs() > 0 {
@@ -28,7 +28,8 @@ func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
 	s.cp.Ended = false
 	s.detector.Reset()
 	state := fresh(s.next)
-	state.Cut = open && f.GetAgain() && f.GetGapMs() == 0 // the rest of a word, however short
+	// The rest of a word, however short; or nothing, of a source that ended before its first frame.
+	state.Cut = open && (f.GetAgain() || f.GetEnd()) && f.GetGapMs() == 0
 	s.restart(state)
 	return nil
 }

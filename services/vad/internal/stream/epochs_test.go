@@ -84,10 +84,11 @@ func TestRestOfACutWord(t *testing.T) {
 		closing int      // segments before it
 		rest    bool
 	}{
-		"a word is cut":              {[]string{talk, ".##........$"}, 1, true},
-		"an utterance is open":       {[]string{talk + ".....", ".##........$"}, 1, false},
-		"nothing is open":            {[]string{talk + "..........", ".##........$"}, 1, false},
-		"the word has ended by then": {[]string{talk, "......", ".##........$"}, 1, false},
+		"a word is cut":               {[]string{talk, ".##........$"}, 1, true},
+		"an utterance is open":        {[]string{talk + ".....", ".##........$"}, 1, false},
+		"nothing is open":             {[]string{talk + "..........", ".##........$"}, 1, false},
+		"it ends without audio first": {[]string{talk, "$", ".##........$"}, 1, true},
+		"the word has ended by then":  {[]string{talk, "......", ".##........$"}, 1, false},
 	} {
 		for _, successor := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
@@ -97,6 +98,9 @@ func TestRestOfACutWord(t *testing.T) {
 				at, stored := int64(0), []*rtapv1.Frame(nil)
 				for i, drawing := range tt.epochs {
 					all := spoken(uint64(i+1), at, drawing, "a", i > 0)
+					if drawing == "$" {
+						all[0].Pcm, all[0].Clock, all[0].Again = nil, nil, false
+					}
 					at += int64(len(drawing))
 					store(t, b, all)
 					stored = append(stored, all...)
