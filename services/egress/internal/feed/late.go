@@ -50,6 +50,7 @@ func (s *Sequencer) storeLate(ctx context.Context, o *order, r *rtapv1.Result) e
 	}
 	m := s.final(o, r)
 	m.Rtap.Late, m.Rtap.Released = true, uint32(o.released)
+	m.Rtap.GapMs = 0 // the text that followed the dead result tells it
 	entry := wire.Entry{Results: m}
 	at, err := s.rt.Bus.StoreFinal(ctx, entry, o.last)
 	if errors.Is(err, bus.ErrConflict) {

@@ -174,29 +174,6 @@ func (s *Sequencer) reread(ctx context.Context, o *order, r *rtapv1.Result) erro
 	return nil
 }
 
-// forget deletes results up to a stored utterance or stream end. Those of an open
-// utterance stay, so that a successor can still join its text.
-func (s *Sequencer) forget(ctx context.Context, o *order) {
-	results, err := s.rt.Bus.JS().Stream(ctx, bus.StreamResults)
-	if err != nil {
-		return
-	}
-	for ordinal, r := range o.results {
-		if ordinal > o.released {
-			continue
-		}
-		s.remove(ctx, results, r)
-		failpoint.At("egress/forgetting")
-		delete(o.results, ordinal)
-	}
-}
-
-func (s *Sequencer) remove(ctx context.Context, results jetstream.Stream, r *stored) {
-	if err := results.DeleteMsg(ctx, r.sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && ctx.Err() == nil {
-		s.rt.Log.Debug("deleting a released result failed", "error", err)
-	}
-}
-
 // entry is what a result puts into the log; nil for nothing.
 func (s *Sequencer) entry(o *order, r *rtapv1.Result) *wire.Entry {
 	marker := &rtapv1.MarkerRtap{
@@ -235,7 +212,7 @@ func (s *Sequencer) final(o *order, r *rtapv1.Result) *rtapv1.Results {
 	p.StreamId, p.UtteranceId, p.SegmentId = r.GetStreamId(), r.GetUtteranceId(), r.GetSegmentId()
 	p.Revision, p.Seq, p.LogId, p.Ordinal = 1, o.seq+1, s.logID, uint32(r.GetOrdinal())
 	p.Released = p.Ordinal
-	p.GapMs, p.CommittedChars = r.GetGapMs(), uint32(len([]rune(r.GetRecognition().GetText())))
+	p.GapMs, p.CommittedChars = o.gap(r), uint32(len([]rune(r.GetRecognition().GetText())))
 	p.CapturedAt, p.Unsynchronised = r.GetClosedAt().GetCapturedAt(), !same
 	p.ClosedAt, p.ClosedBy, p.Speculative = float64(r.GetClosedSample())/16000, r.GetClosedBy(), r.GetSpeculative()
 	if parts := strings.Split(r.GetTraceparent(), "-"); len(parts) == 4 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -165,5 +166,75 @@ func TestSuccessorGoesOnAndKnowsTheOpenUtterance(t *testing.T) {
 	got := log(t, rt.Bus)
 	if len(got) != 5 || got[3].UtteranceEnd.GetRtap().GetTranscript() != "Word1 word2 word3." {
 		t.Errorf("log %+v", got)
+	}
+}
+
+// TestGapIsToldWithTheNextText: audio that is missing before a segment in which nothing was
+// understood, or that was given up, is told with the text that follows, once, whoever numbers it
+// and whatever marker lies between; not after the stream's end.
+func TestGapIsToldWithTheNextText(t *testing.T) {
+	gap := func(n uint64, kind rtapv1.Result_Kind, ms uint32) *rtapv1.Result {
+		r := result(n, kind)
+		r.GapMs = ms
+		return r
+	}
+	cfg := config.Default()
+	cfg.NATS.URL = testkit.NATS(t).ClientURL()
+	rt := gateway(t, cfg)
+	if err := rt.Bus.Await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	numbered := func(entries int) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			s, err := rt.Bus.JS().Stream(t.Context(), bus.StreamTranscripts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.CachedInfo().State.Msgs >= uint64(entries) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d entries of %d", s.CachedInfo().State.Msgs, entries)
+			}
+		}
+	}
+	text, empty := rtapv1.Result_KIND_TEXT, rtapv1.Result_KIND_EMPTY
+	entries := 0
+	for _, term := range []struct {
+		results []*rtapv1.Result
+		entries int
+	}{
+		{[]*rtapv1.Result{gap(1, text, 10), gap(2, empty, 20), gap(3, rtapv1.Result_KIND_DEAD, 30)}, 1},
+		{[]*rtapv1.Result{gap(4, text, 40), gap(5, empty, 50), gap(6, rtapv1.Result_KIND_UTTERANCE_END, 0)}, 2},
+		{[]*rtapv1.Result{gap(7, empty, 70), gap(8, text, 0)}, 1},
+		{[]*rtapv1.Result{gap(9, text, 0), gap(10, empty, 100), gap(11, rtapv1.Result_KIND_UTTERANCE_END, 0)}, 2},
+		{[]*rtapv1.Result{gap(12, rtapv1.Result_KIND_STREAM_END, 0)}, 1},
+		{[]*rtapv1.Result{gap(13, text, 1), gap(14, rtapv1.Result_KIND_STREAM_END, 0)}, 2},
+	} {
+		stop := start(t, feed.NewSequencer(rt).Run)
+		store(t, rt.Bus, term.results...)
+		entries += term.entries
+		numbered(entries)
+		stop()
+	}
+	var got []uint32
+	c, err := rt.Bus.JS().OrderedConsumer(t.Context(), bus.StreamTranscripts, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range entries {
+		m, err := c.Next(jetstream.FetchMaxWait(20 * time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := wire.ParseEntry(m.Data()); err != nil {
+			t.Fatal(err)
+		} else if e.Results != nil {
+			got = append(got, e.Results.GetRtap().GetGapMs())
+		}
+	}
+	if want := []uint32{10, 20 + 30 + 40, 50 + 70, 0, 1}; !slices.Equal(got, want) {
+		t.Errorf("gaps %v, want %v", got, want)
 	}
 }
