@@ -24,10 +24,15 @@ import (
 
 const idleClients = 500
 
-// metric is the value of a series at the gateway's /metrics; 0 when it is not there.
 func (g *gateway) metric(t *testing.T, series string) float64 {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", g.http), nil)
+	return metric(t, fmt.Sprintf("127.0.0.1:%d", g.http), series)
+}
+
+// metric is the value of a series at the /metrics of a process; 0 when it is not there.
+func metric(t *testing.T, address, series string) float64 {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,24 +45,80 @@ func pulse(t *testing.T) (environ []string) {
 	}
 }
 
-func TestVirtualMicrophone(t *testing.T) {
+// virtual is a pipeline that records a virtual microphone; play is what somebody says there.
+func virtual(t *testing.T, args ...string) (p *pipeline, play func(file string) (heard func())) {
+	t.Helper()
 	environ := pulse(t)
 	for _, kv := range environ[len(environ)-3:] {
 		name, value, _ := strings.Cut(kv, "=")
 		t.Setenv(name, value)
 	}
-	p := up(t, "--source", "mic:virtmic", "--set", "audio.backend=pulseaudio")
+	p = up(t, append([]string{"--source", "mic:virtmic", "--set", "audio.backend=pulseaudio"}, args...)...)
 	ready(t, p)
-	play := exec.CommandContext(t.Context(), "paplay", "-d", "virtmic", testkit.Audio(t, "jfk.wav"))
-	play.Env = environ
-	if out, err := play.CombinedOutput(); err != nil {
-		t.Fatalf("paplay: %v: %s", err, out)
+	return p, func(file string) func() {
+		cmd := exec.CommandContext(t.Context(), "paplay", "-d", "virtmic", testkit.Audio(t, file))
+		cmd.Env = environ
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			t.Helper()
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("paplay: %v: %s", err, out.String())
+			}
+		}
 	}
+}
+
+func TestVirtualMicrophone(t *testing.T) {
+	p, play := virtual(t)
+	play("jfk.wav")()
 	// Silence after the clip closes the last segment; then a clean stop ends the output.
 	time.Sleep(3 * time.Second)
 	p.terminate()
 	got := p.finals(t)["mic"]
 	if errs, words := wer.Errors(jfk, text(got)); errs > words/4 {
 		t.Errorf("%d of %d words wrong: %s", errs, words, text(got))
+	}
+}
+
+// TestMicrophoneInALongOutage: what does not fit into the ring while the bus is away is counted
+// while it is lost, and is a gap in a final afterwards.
+func TestMicrophoneInALongOutage(t *testing.T) {
+	p, play := virtual(t, "--set", "audio.ring_buffer_size_ms=1000")
+	capture := addresses(t, p)["capture"]
+	if len(capture) != 1 {
+		t.Fatalf("capture answers at %v", capture)
+	}
+	losses := func() float64 {
+		return metric(t, capture[0], `rtap_errors_total{kind="ring_overrun",stage="capture"}`)
+	}
+	heard := play("jfk.wav")
+	time.Sleep(3 * time.Second)
+	server := children(t, p.cmd.Process.Pid, "rtap")
+	if len(server) != 1 {
+		t.Fatalf("servers %v", server)
+	}
+	before := losses() // none, unless the machine is very busy
+	if err := syscall.Kill(server[0], syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the loss is counted while the bus is away", func() bool { return losses() > before })
+	if err := syscall.Kill(server[0], syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	heard()
+	play("jfk.wav")()
+	time.Sleep(3 * time.Second)
+	p.terminate()
+	gap := uint32(0)
+	got := p.finals(t)["mic"]
+	for _, r := range got {
+		gap += r.GetRtap().GetGapMs()
+	}
+	if gap == 0 {
+		t.Errorf("no final says that something is missing: %s", text(got))
 	}
 }
