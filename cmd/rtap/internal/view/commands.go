@@ -38,21 +38,33 @@ func connect(ctx context.Context, env lifecycle.Env, name string, more func(*fla
 	if *url != "" {
 		cfg.NATS.URL = *url
 	}
-	b, stop, err = Connect(ctx, cfg.Config, name, env.Stderr)
+	b, stop, err = await(ctx, cfg.Config, name, env.Stderr)
 	return b, args, stop, err
 }
 
-// Connect gives a bus that is ready and runs until stop is called.
+// Connect gives a bus that is ready and runs until stop is called, for a command that does
+// one thing: where no server answers it fails at once.
 func Connect(ctx context.Context, cfg *config.Config, name string, stderr io.Writer) (b *bus.Bus, stop func(), err error) {
+	probe, err := bus.Dial(cfg.NATS, "rtap-"+name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: is the pipeline running there? `rtap doctor` looks, nats.url names another server", err)
+	}
+	probe.Close()
+	return await(ctx, cfg, name, stderr)
+}
+
+// await waits for the server as long as it takes; one that is too old is an error.
+func await(ctx context.Context, cfg *config.Config, name string, stderr io.Writer) (b *bus.Bus, stop func(), err error) {
 	b, err = bus.Connect(cfg, "rtap-"+name, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
-	go func() { defer close(done); _ = b.Run(ctx) }()
-	stop = func() { cancel(); <-done; b.Conn().Close() }
-	if err := b.Await(ctx); err != nil {
+	go func() { defer close(done); cancel(b.Run(ctx)) }()
+	stop = func() { cancel(nil); <-done; b.Conn().Close() }
+	if b.Await(ctx) != nil {
+		err := context.Cause(ctx) // Run's reason, or the caller's
 		stop()
 		return nil, nil, err
 	}
