@@ -57,6 +57,16 @@ func (s *Site) ports(ctx context.Context) []Finding {
 			p.Ports = append(p.Ports, port.look(ctx, p.Gateway != nil))
 		}
 	}
+	h := s.Config.HTTP
+	for _, of := range [][2]string{{"http.capture", h.Capture}, {"http.vad", h.VAD}, {"http.stt", h.STT}} {
+		host, port, err := net.SplitHostPort(of[1])
+		if number, bad := strconv.Atoi(port); err == nil && bad == nil && number > 0 {
+			// Only what is taken is of interest: `rtap up` gives its processes free ports.
+			if x := (Port{Key: of[0], Host: host, Number: number}).look(ctx, false); x.Err != nil {
+				p.Ports = append(p.Ports, x)
+			}
+		}
+	}
 	return p.Findings()
 }
 
@@ -177,6 +187,9 @@ func (p Port) trouble() Finding {
 		}
 		f.Detail = fmt.Sprintf("port %d is held by %s", p.Number, by)
 		f.Advice = fmt.Sprintf("stop that process, or set %s to another port", p.Key)
+		if strings.HasPrefix(p.Key, "http.") {
+			f.Status = Warn // not under `rtap up`
+		}
 		if p.Speaks == "nats" {
 			f.Status = Warn
 			f.Advice = fmt.Sprintf("use that NATS server with `rtap up --nats nats://%s`, or set %s to another port", net.JoinHostPort(reachable(p.Host), strconv.Itoa(p.Number)), p.Key)

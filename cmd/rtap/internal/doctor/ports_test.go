@@ -25,6 +25,7 @@ func TestPorts(t *testing.T) {
 	}{
 		"free":            {[]doctor.Port{free}, nil, []want{{"ports", doctor.OK, "8080 is free", ""}}},
 		"another's":       {[]doctor.Port{held("egress.http_port", 8080, syscall.EADDRINUSE, "nginx", "")}, nil, []want{{"ports", doctor.Fail, "8080 is held by nginx (process 7)", "egress.http_port"}}},
+		"a stage's":       {[]doctor.Port{held("http.vad", 9102, syscall.EADDRINUSE, "nginx", "")}, nil, []want{{"ports", doctor.Warn, "9102 is held by nginx (process 7)", "http.vad"}}},
 		"somebody's":      {[]doctor.Port{held("egress.http_port", 8080, syscall.EADDRINUSE, "", "")}, nil, []want{{"ports", doctor.Fail, "does not show", "stop"}}},
 		"our own process": {[]doctor.Port{held(nats, 4222, syscall.EADDRINUSE, "rtap", "")}, nil, []want{{"ports", doctor.OK, "RTAP is running: it holds 4222", ""}}},
 		"a gateway outside": {
