@@ -94,30 +94,45 @@ func (b *Bus) LastFrame(ctx context.Context, stream string) (*rtapv1.Frame, erro
 
 // AudioSpan collects a span's stored audio (s16le); whole is false when part has expired.
 func (b *Bus) AudioSpan(ctx context.Context, stream string, span *rtapv1.Span) (pcm []byte, whole bool, err error) {
+	wanted, next := span.GetEndSample()-span.GetStartSample(), span.GetStartSample()/frameSamples
+	err = b.AudioFrames(ctx, stream, func(f *rtapv1.Frame) bool {
+		if f.GetEpoch() == span.GetEpoch() && f.GetFrame() == next {
+			pcm = append(pcm, f.GetPcm()...)
+			next++
+		}
+		return uint64(len(pcm))/2 < wanted
+	})
+	if err != nil || uint64(len(pcm))/2 < wanted {
+		return nil, false, err
+	}
+	return pcm[:2*wanted], true, nil
+}
+
+// AudioFrames gives a stream's stored frames to more, in the order in which they were stored,
+// until it says false or there are no more.
+func (b *Bus) AudioFrames(ctx context.Context, stream string, more func(*rtapv1.Frame) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c, err := b.js.OrderedConsumer(ctx, StreamAudio, jetstream.OrderedConsumerConfig{FilterSubjects: []string{Audio(stream)}})
 	if err != nil {
-		return nil, false, fmt.Errorf("reading audio of %s: %w", stream, err)
+		return fmt.Errorf("reading audio of %s: %w", stream, err)
 	}
-	next := span.GetStartSample() / frameSamples
-	for uint64(len(pcm))/2 < span.GetEndSample()-span.GetStartSample() {
+	for enough := false; !enough; {
 		batch, err := c.FetchNoWait(256)
 		if err != nil {
-			return nil, false, fmt.Errorf("reading audio of %s: %w", stream, err)
+			return fmt.Errorf("reading audio of %s: %w", stream, err)
 		}
 		got := 0
 		for msg := range batch.Messages() {
 			got++
 			f := &rtapv1.Frame{}
-			if proto.Unmarshal(msg.Data(), f) == nil && f.GetEpoch() == span.GetEpoch() && f.GetFrame() == next {
-				pcm = append(pcm, f.GetPcm()...)
-				next++
+			if !enough && proto.Unmarshal(msg.Data(), f) == nil {
+				enough = !more(f)
 			}
 		}
 		if got == 0 {
-			return nil, false, batch.Error()
+			return batch.Error()
 		}
 	}
-	return pcm[:2*(span.GetEndSample()-span.GetStartSample())], true, nil
+	return nil
 }

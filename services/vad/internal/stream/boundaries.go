@@ -133,7 +133,7 @@ func (s *Stream) settle(ctx context.Context) error {
 	if b.GetKind() != rtapv1.Boundary_KIND_SEGMENT {
 		return s.storeMarker(ctx, b)
 	}
-	pcm, err := s.recorded(ctx, b.GetSpan(), b.GetClosedAt())
+	pcm, err := s.recorded(ctx, b)
 	if err != nil {
 		return err
 	}

@@ -12,16 +12,18 @@ import (
 // recordedPoll is how often missing audio of a recorded segment is looked for.
 const recordedPoll = 100 * time.Millisecond
 
-// recorded returns the stored audio of a recorded segment that closed at a moment; nil when
-// the audio is gone. A server that crashed may have lost the newest frames, which capture
-// sends again: as long as nothing is stored that comes after the segment it waits for them:
-// while somebody captures the stream, who has them or stores what comes after them, and then
-// as long as a successor may take, which is that of capture's ring. A server whose disk is
-// full takes nothing for longer than that. What is older than audio is kept has expired, whoever captures.
-func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span, closed *rtapv1.Clock) ([]byte, error) {
+// recorded returns the stored audio of a recorded segment; nil when it is gone. A server that
+// crashed may have lost the newest frames, which capture sends again. So it waits for them: while
+// somebody captures the stream, who has them or stores what comes after them, and then as long
+// as a successor may take, which is that of capture's ring. A server whose disk is full takes
+// nothing for longer than that. When a later frame is stored, what is missing was lost on its
+// way, or comes once more in another epoch, and is in a ring for no longer than that either.
+// What is older than audio is kept has expired, whoever captures.
+func (s *Stream) recorded(ctx context.Context, b *rtapv1.Boundary) ([]byte, error) {
+	span := b.GetSpan()
 	patience := time.Duration(s.cfg.Audio.RingBufferSizeMS) * time.Millisecond
 	deadline := time.Now().Add(patience)
-	told := false
+	told, late := false, false
 	for {
 		// In this order: what is missing may arrive between the two.
 		last, err := s.bus.LastFrame(ctx, s.id)
@@ -29,24 +31,29 @@ func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span, closed *rtapv1
 			return nil, err
 		}
 		pcm, whole, err := s.bus.AudioSpan(ctx, s.id, span)
+		if err == nil && !whole && last.GetEpoch() > span.GetEpoch() {
+			pcm, whole, err = s.retold(ctx, b)
+		}
 		if err != nil {
 			return nil, err
 		}
 		if whole {
 			return pcm, nil
 		}
-		if _, _, err := s.bus.Leases().Get(ctx, lease.Capture(s.id)); err == nil {
-			age, _ := clock.Since(closed)
-			if most := s.cfg.Streams.Audio.MaxAge; most == 0 || age < most {
-				deadline = time.Now().Add(patience)
-			}
-			if !told {
-				told = true
-				s.log.Warn("waiting for stored audio of a recorded segment, which capture sends again", "span", span.String())
-			}
-		}
-		if passed(last, span) || time.Now().After(deadline) {
+		// Nothing more is said again in an epoch that has come to what is new.
+		over := last.GetEpoch() > span.GetEpoch() && !last.GetAgain()
+		if over || s.expired(b.GetClosedAt()) && passed(last, span) || time.Now().After(deadline) {
 			return nil, nil
+		}
+		if passed(last, span) && !late {
+			late, deadline = true, time.Now().Add(patience)
+		}
+		if !late && !s.expired(b.GetClosedAt()) && s.captured(ctx) {
+			deadline = time.Now().Add(patience)
+		}
+		if !told {
+			told = true
+			s.log.Warn("waiting for stored audio of a recorded segment, which capture sends again", "span", span.String())
 		}
 		select {
 		case <-ctx.Done():
@@ -54,6 +61,65 @@ func (s *Stream) recorded(ctx context.Context, span *rtapv1.Span, closed *rtapv1
 		case <-time.After(recordedPoll):
 		}
 	}
+}
+
+// retold returns a recorded segment's audio from a later epoch: who takes a source over says
+// once more what it has, and the moments tell which of it. Frames of two processes do not begin
+// at the same sample, so up to a frame at either end may be silence instead.
+func (s *Stream) retold(ctx context.Context, b *rtapv1.Boundary) (pcm []byte, whole bool, err error) {
+	var (
+		start, end  = int64(b.GetSpan().GetStartSample()), int64(b.GetSpan().GetEndSample())
+		epoch, next uint64
+		from        int64 // where pcm begins, in samples of the segment's epoch
+	)
+	err = s.bus.AudioFrames(ctx, s.id, func(f *rtapv1.Frame) bool {
+		if f.GetEpoch() <= b.GetSpan().GetEpoch() || f.GetEpoch() < epoch || !f.GetAgain() {
+			return true
+		}
+		if f.GetEpoch() > epoch || f.GetFrame() != next {
+			pcm = nil
+		}
+		epoch, next = f.GetEpoch(), f.GetFrame()+1
+		ends := int64(b.GetClosedSample()) + samplesBetween(b.GetClosedAt(), f.GetClock())
+		if ends <= start {
+			return true
+		}
+		if pcm == nil {
+			from = ends - int64(len(f.GetPcm()))/2
+		}
+		pcm = append(pcm, f.GetPcm()...)
+		return from+int64(len(pcm))/2 < end
+	})
+	if err != nil || pcm == nil || from > start+frame || from+int64(len(pcm))/2 < end-frame {
+		return nil, false, err
+	}
+	out := make([]byte, 2*(end-start))
+	if from <= start {
+		copy(out, pcm[2*(start-from):])
+	} else {
+		copy(out[2*(from-start):], pcm)
+	}
+	return out, true, nil
+}
+
+// samplesBetween is how many samples lie between two moments, below 0 when b is the earlier.
+func samplesBetween(a, b *rtapv1.Clock) int64 {
+	after, _ := clock.Between(a, b)
+	before, _ := clock.Between(b, a)
+	return int64((after - before).Seconds() * sampleRateHz)
+}
+
+// expired says whether audio of a moment is older than audio is kept.
+func (s *Stream) expired(at *rtapv1.Clock) bool {
+	age, _ := clock.Since(at)
+	most := s.cfg.Streams.Audio.MaxAge
+	return most > 0 && age >= most
+}
+
+// captured says whether somebody captures the stream.
+func (s *Stream) captured(ctx context.Context) bool {
+	_, _, err := s.bus.Leases().Get(ctx, lease.Capture(s.id))
+	return err == nil
 }
 
 // passed says whether a frame comes after a span, or is its last.
