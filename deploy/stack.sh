@@ -89,9 +89,15 @@ swap_images() {
   echo "rtap:latest is $(shown "$(image_id rtap:latest)"), rtap:backup $(shown "$(image_id rtap:backup)")"
 }
 
-# accepts FOLDER says whether rtap:latest takes the configuration there.
+# accepts FOLDER says whether rtap:latest takes the configuration there. The container is asked
+# for its exit code afterwards: `docker run --rm` of Podman answers 0 for one that was quick.
 accepts() {
-  docker run --rm -e "RTAP_ENVIRONMENT=$(environment)" -v "$PWD/$1:/app/config:ro" rtap:latest rtap config validate
+  local id code
+  id=$(docker create -e "RTAP_ENVIRONMENT=$(environment)" -v "$PWD/$1:/app/config:ro" rtap:latest rtap config validate) || return 1
+  docker start --attach "$id" || true
+  code=$(docker wait "$id")
+  docker rm "$id" >/dev/null
+  [ "$code" = 0 ]
 }
 
 # validate_config asks the image, before anything is started. An older image (back) may not

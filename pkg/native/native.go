@@ -145,10 +145,14 @@ func Check(root string, f File) error {
 		return advise(err)
 	}
 	if strings.TrimSpace(string(stamp)) != f.SHA256 {
-		return fmt.Errorf("%s %w: it is of another version: run `make deps`", path, ErrSum)
+		return fmt.Errorf("%s %w: it is of another version: %s", path, ErrSum, wayOut)
 	}
 	return nil
 }
+
+// wayOut is for whoever lacks a file. Containers have all of them, unless a folder or volume
+// that is mounted over theirs lacks some.
+const wayOut = "run `make deps`; in a container, mount the volume or folder that has it"
 
 // advise says what to do about a file that cannot be read.
 func advise(err error) error {
@@ -156,7 +160,7 @@ func advise(err error) error {
 	if errors.Is(err, fs.ErrPermission) && errors.As(err, &path) {
 		return fmt.Errorf("%w: run `chmod -R a+rX %s`, or whatever lets this user read it", err, filepath.Dir(path.Path))
 	}
-	return fmt.Errorf("%w: run `make deps`", err)
+	return fmt.Errorf("%w: %s", err, wayOut)
 }
 
 // Verify checks a file's size and SHA-256.
@@ -166,14 +170,14 @@ func Verify(path string, size int64, sum string) error {
 		return advise(err)
 	}
 	if st.Size() != size {
-		return fmt.Errorf("%s %w: expected %d bytes, found %d: run `make deps`", path, ErrSum, size, st.Size())
+		return fmt.Errorf("%s %w: expected %d bytes, found %d: %s", path, ErrSum, size, st.Size(), wayOut)
 	}
 	found, err := Sum(path)
 	if err != nil {
 		return advise(err)
 	}
 	if found != sum {
-		return fmt.Errorf("%s %w: expected SHA-256 %s, found %s: run `make deps`", path, ErrSum, sum, found)
+		return fmt.Errorf("%s %w: expected SHA-256 %s, found %s: %s", path, ErrSum, sum, found, wayOut)
 	}
 	return nil
 }

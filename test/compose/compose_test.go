@@ -39,16 +39,7 @@ func TestCompose(t *testing.T) {
 		same(t, before, s.ids(t, containers...))
 	})
 	step("a gateway's environment touches no worker", s.environments)
-	step("three recognisers and back while it talks", func(t *testing.T) {
-		s.sh(t, "docker-compose up -d --scale stt=3")
-		s.healthy(t, "rtap-stt-1", "rtap-stt-2", "rtap-stt-3")
-		f.goesOn(t)
-		s.sh(t, "docker-compose up -d --scale stt=1")
-		f.goesOn(t)
-		if out := s.run(t, "docker-compose", "ps", "-q", "stt"); strings.Count(out, "\n") != 1 {
-			t.Errorf("recognisers: %s", out)
-		}
-	})
+	step("three recognisers, two voice detectors, and back while it talks", func(t *testing.T) { s.scale(t, f) })
 	step("without rtap-main the standby serves", func(t *testing.T) {
 		s.sh(t, "docker-compose stop rtap-main")
 		f.goesOn(t)
@@ -61,6 +52,7 @@ func TestCompose(t *testing.T) {
 	step("a new version goes in standby first, and out again", func(t *testing.T) { s.update(t, f) })
 	step("a version that does not start is taken back", func(t *testing.T) { s.broken(t, f) })
 	step("a setting that no version knows stops deploy.sh", s.badConfig)
+	step("what is wrong is said in one line", s.faults)
 	step("Prometheus runs, and its data can be fetched", s.prometheus)
 	step("nothing was lost, nothing refused", func(t *testing.T) {
 		f.goesOn(t)
@@ -214,10 +206,6 @@ func (s *stack) badConfig(t *testing.T) {
 }
 
 func (s *stack) prometheus(t *testing.T) {
-	if _, err := os.Stat(filepath.Join(s.dir, "monitoring/prometheus.yml")); err != nil {
-		t.Log("there is no monitoring/prometheus.yml yet")
-		return
-	}
 	s.sh(t, "docker-compose up -d rtap-monitoring")
 	s.healthy(t, "rtap-monitoring")
 	within(t, time.Minute, "Prometheus does not see every process", func() bool {

@@ -51,7 +51,11 @@ func file(env lifecycle.Env, command string) error {
 		return err
 	}
 	if command == "validate" {
-		fmt.Fprintf(env.Stdout, "the configuration is valid (files: %s)\n", strings.Join(l.Files(), ", "))
+		files := "files: " + strings.Join(l.Files(), ", ")
+		if len(l.Files()) == 0 {
+			files = "no file was found: all are the built-in defaults"
+		}
+		fmt.Fprintf(env.Stdout, "the configuration is valid (%s)\n", files)
 		return nil
 	}
 	for _, s := range l.Settings() {

@@ -1,0 +1,75 @@
+//go:build compose
+
+package compose
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// scale has more workers of two kinds, loses the ones that work, and goes back to one each.
+func (s *stack) scale(t *testing.T, f *follower) {
+	s.sh(t, "docker-compose up -d --scale stt=3 --scale vad=2")
+	s.healthy(t, "rtap-stt-1", "rtap-stt-2", "rtap-stt-3", "rtap-vad-1", "rtap-vad-2")
+	f.goesOn(t)
+	// The first one has the stream, since it was there before the second.
+	s.sh(t, "docker kill rtap-vad-1 rtap-stt-1 rtap-stt-2")
+	f.goesOn(t)
+	s.sh(t, "docker-compose up -d --scale stt=1 --scale vad=1")
+	f.goesOn(t)
+	for _, service := range []string{"stt", "vad"} {
+		if out := s.run(t, "docker-compose", "ps", "-q", service); strings.Count(out, "\n") != 1 {
+			t.Errorf("of %s there are: %s", service, out)
+		}
+	}
+	s.healthy(t, containers...)
+	f.check(t)
+}
+
+// faults starts single containers that cannot work, beside the stack that goes on, and asks
+// the doctor inside them.
+func (s *stack) faults(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.Mkdir(empty, 0o755); err != nil { //nolint:gosec // the container's user must read it
+		t.Fatal(err)
+	}
+	shut := filepath.Join(t.TempDir(), "shut")
+	if err := os.Mkdir(shut, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		run  []string
+		says string
+		// finds is what the doctor says there, where it does not stop the process alone.
+		finds string
+	}{
+		{"an empty folder of models", []string{"-v", empty + ":/app/models:ro", "stt"},
+			"/app/models/moonshine-tiny-en/vocabulary.txt: no such file or directory: run `make deps`; in a container, mount the volume", "/app/models is empty"},
+		{"models that cannot be read", []string{"-v", shut + ":/app/models:ro", "stt"},
+			"/app/models/models.yaml: permission denied: let this user read the folder", "/app/models"},
+		{"no sound device", []string{"-e", "RTAP_AUDIO_MOCK=false", "-e", "RTAP_AUDIO__SOURCES=mic", "capture"},
+			"--device /dev/snd", "there is no /dev/snd"},
+		{"an environment that is not there", []string{"-e", "RTAP_ENVIRONMENT=main_pcc", "vad"},
+			"RTAP_ENVIRONMENT=main_pcc: there is no config/main_pcc.yaml (found: ", "main_pcc"},
+		{"a wrong password", []string{"-e", "RTAP_NATS__PASSWORD=wrong", "vad"},
+			"Authorization Violation", "Authorization Violation"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			single := append([]string{"docker-compose", "run", "--rm", "--no-deps", "-T", "--name", "rtap-fault"}, c.run...)
+			// Not every process ends: one that is refused by NATS tries again.
+			end := time.AfterFunc(20*time.Second, func() { _, _ = s.try("docker", "stop", "rtap-fault") })
+			out, _ := s.try(single...)
+			end.Stop()
+			if !strings.Contains(out, c.says) {
+				t.Errorf("no %q in\n%s", c.says, out)
+			}
+			if out, _ := s.try(append(single, "rtap", "doctor")...); !strings.Contains(out, c.finds) {
+				t.Errorf("the doctor does not find %q:\n%s", c.finds, out)
+			}
+		})
+	}
+}
