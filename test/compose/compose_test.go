@@ -52,7 +52,6 @@ func TestCompose(t *testing.T) {
 	step("a new version goes in standby first, and out again", func(t *testing.T) { s.update(t, f) })
 	step("a version that does not start is taken back", func(t *testing.T) { s.broken(t, f) })
 	step("a setting that no version knows stops deploy.sh", s.badConfig)
-	step("what is wrong is said in one line", s.faults)
 	step("Prometheus runs, and its data can be fetched", s.prometheus)
 	step("nothing was lost, nothing refused", func(t *testing.T) {
 		f.goesOn(t)
@@ -61,6 +60,7 @@ func TestCompose(t *testing.T) {
 			t.Errorf("NATS refused something: %s", grep(out, "Violation"))
 		}
 	})
+	step("what is wrong is said in one line", s.faults)
 	step("emergency shutdown and quick recovery", func(t *testing.T) {
 		s.run(t, "deploy/emergency-shutdown.sh")
 		if out := s.run(t, "docker", "ps", "-q", "--filter", "label=com.docker.compose.project=rtap"); out != "" {

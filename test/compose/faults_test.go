@@ -5,6 +5,7 @@ package compose
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,34 +41,38 @@ func (s *stack) faults(t *testing.T) {
 	if err := os.Mkdir(shut, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	worker := func(args ...string) []string {
+		return append([]string{"docker-compose", "run", "--rm", "--no-deps", "-T", "--name", "rtap-fault"}, args...)
+	}
 	for _, c := range []struct {
 		name string
-		run  []string
+		run  []string // without the program
+		runs string
 		says string
-		// finds is what the doctor says there, where it does not stop the process alone.
+		// finds is what the doctor says there.
 		finds string
 	}{
-		{"an empty folder of models", []string{"-v", empty + ":/app/models:ro", "stt"},
+		{"an empty folder of models", worker("-v", empty+":/app/models:ro", "stt"), "rtap-stt",
 			"/app/models/moonshine-tiny-en/vocabulary.txt: no such file or directory: run `make deps`; in a container, mount the volume", "/app/models is empty"},
-		{"models that cannot be read", []string{"-v", shut + ":/app/models:ro", "stt"},
+		{"models that cannot be read", worker("-v", shut+":/app/models:ro", "stt"), "rtap-stt",
 			"/app/models/models.yaml: permission denied: let this user read the folder", "/app/models"},
-		{"no sound device", []string{"-e", "RTAP_AUDIO_MOCK=false", "-e", "RTAP_AUDIO__SOURCES=mic", "capture"},
+		// Away from the bus: beside a capture that works, the doctor says so and nothing more.
+		{"no sound device", []string{"docker", "run", "--rm", "--name", "rtap-fault", "-e", "RTAP_AUDIO__SOURCES=mic", "rtap:latest"}, "rtap-capture",
 			"--device /dev/snd", "there is no /dev/snd"},
-		{"an environment that is not there", []string{"-e", "RTAP_ENVIRONMENT=main_pcc", "vad"},
+		{"an environment that is not there", worker("-e", "RTAP_ENVIRONMENT=main_pcc", "vad"), "rtap-vad",
 			"RTAP_ENVIRONMENT=main_pcc: there is no config/main_pcc.yaml (found: ", "main_pcc"},
-		{"a wrong password", []string{"-e", "RTAP_NATS__PASSWORD=wrong", "vad"},
+		{"a wrong password", worker("-e", "RTAP_NATS__PASSWORD=wrong", "vad"), "rtap-vad",
 			"Authorization Violation", "Authorization Violation"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			single := append([]string{"docker-compose", "run", "--rm", "--no-deps", "-T", "--name", "rtap-fault"}, c.run...)
 			// Not every process ends: one that is refused by NATS tries again.
 			end := time.AfterFunc(20*time.Second, func() { _, _ = s.try("docker", "stop", "rtap-fault") })
-			out, _ := s.try(single...)
+			out, _ := s.try(append(slices.Clone(c.run), c.runs)...)
 			end.Stop()
 			if !strings.Contains(out, c.says) {
 				t.Errorf("no %q in\n%s", c.says, out)
 			}
-			if out, _ := s.try(append(single, "rtap", "doctor")...); !strings.Contains(out, c.finds) {
+			if out, _ := s.try(append(slices.Clone(c.run), "rtap", "doctor")...); !strings.Contains(out, c.finds) {
 				t.Errorf("the doctor does not find %q:\n%s", c.finds, out)
 			}
 		})

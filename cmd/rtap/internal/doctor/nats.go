@@ -17,9 +17,6 @@ import (
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/machine"
-	"github.com/rtap/rtap/pkg/wire"
-	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Bus are the facts about the NATS server at nats.url.
@@ -105,7 +102,7 @@ func (b *Bus) jetStream(ctx context.Context, conn *nats.Conn, cfg *config.Config
 		default:
 			b.Present = append(b.Present, name)
 			if name == bus.StreamEvents {
-				b.Write = b.store(ctx, js)
+				b.Write = store(ctx, conn, js)
 			}
 			if have := stream.CachedInfo().Config.Replicas; have != b.Replicas {
 				b.Differ = append(b.Differ, fmt.Sprintf("%s (%d)", name, have))
@@ -138,21 +135,6 @@ func (b *Bus) drift(ctx context.Context, js jetstream.JetStream, cfg *config.Con
 	}
 }
 
-// store writes an event: a server whose disk is full, or was, answers everything but this.
-func (b *Bus) store(ctx context.Context, js jetstream.JetStream) error {
-	host, _ := os.Hostname()
-	data, err := wire.MarshalJSON(&rtapv1.ServiceEvent{
-		Type: "Event", At: timestamppb.Now(), Service: "rtap", Instance: host, Kind: "doctor",
-		Severity: rtapv1.ServiceEvent_SEVERITY_DEBUG, Message: "rtap doctor tries whether events are stored",
-	})
-	if err != nil {
-		return err
-	}
-	msg := &nats.Msg{Subject: bus.Event("rtap", "doctor"), Data: data, Header: nats.Header{wire.ContentTypeHeader: {wire.JSON}}}
-	_, err = js.PublishMsg(ctx, msg)
-	return err
-}
-
 // Findings judges the facts.
 func (b Bus) Findings() []Finding {
 	if b.Err != nil {
@@ -172,7 +154,11 @@ func (b Bus) Findings() []Finding {
 	case b.JetStream != nil:
 		return append(out, Finding{"jetstream", Fail, b.JetStream.Error(), "look at the server's log and at what this user may do"})
 	}
-	if b.Write != nil {
+	switch {
+	case errors.Is(b.Write, nats.ErrPermissionViolation):
+		out = append(out, Finding{"jetstream", Info, "this user may not store events, so whether the server stores anything was not tried",
+			"run it as the operator: `docker exec rtap-main rtap doctor`, or --set nats.user=operator"})
+	case b.Write != nil:
 		out = append(out, Finding{"jetstream", Fail, "it stores nothing: " + b.Write.Error(),
 			"free space on the server's disk or raise its limits (max_file_store, nats.embedded.max_storage_mb), then restart the server: after a full disk it accepts nothing until then"})
 	}

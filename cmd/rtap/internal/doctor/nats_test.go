@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -135,4 +136,29 @@ func full(t *testing.T, b *bus.Bus) {
 	if _, err := b.JS().UpdateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestOfAServicesUser is what a worker's container sees: its user may look, but not write events.
+func TestOfAServicesUser(t *testing.T) {
+	s := site(t, t.TempDir())
+	srv, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+		Users: []*server.User{
+			{Username: "operator", Password: "o"},
+			{Username: "capture", Password: "c", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"$JS.API.>"}}}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server is not ready")
+	}
+	s.Config.NATS.URL, s.Config.NATS.User, s.Config.NATS.Password = srv.ClientURL(), "operator", "o"
+	testkit.Connect(t, s.Config)
+	s.Config.NATS.User, s.Config.NATS.Password = "capture", "c"
+	expect(t, s.Check(t, "nats"), want{"nats", doctor.OK, "answers", ""}, want{"jetstream", doctor.Info, "was not tried", "as the operator"},
+		want{"jetstream", doctor.OK, "holds", ""}, want{"streams", doctor.OK, "all 11", ""})
 }
