@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/service"
@@ -119,7 +120,7 @@ func (w *Worker) fetch(ctx context.Context, c jetstream.Consumer, in intake) err
 		switch {
 		case errors.Is(err, jetstream.ErrMsgIteratorClosed), errors.Is(err, context.Canceled):
 			return nil
-		case errors.Is(err, context.DeadlineExceeded):
+		case idle(err):
 			continue
 		case err != nil:
 			return err
@@ -129,6 +130,12 @@ func (w *Worker) fetch(ctx context.Context, c jetstream.Consumer, in intake) err
 		release()
 	}
 	return nil
+}
+
+// idle says whether a request for work ended because there was none: after half a minute the
+// server says so, or the client notices.
+func idle(err error) bool {
+	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages)
 }
 
 func pause(ctx context.Context, d time.Duration) {
