@@ -91,6 +91,11 @@ func next(t *testing.T, c *gorilla.Conn) *rtapv1.Results {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return parse(t, data)
+}
+
+func parse(t *testing.T, data []byte) *rtapv1.Results {
+	t.Helper()
 	r := &rtapv1.Results{}
 	if err := wire.UnmarshalJSON(data, r); err != nil {
 		t.Fatal(err)
