@@ -6,13 +6,13 @@
 #   ./deploy.sh                  build and start; a running stack is updated standby first
 #   ./deploy.sh --image REF      take this image instead of building one
 #   ./deploy.sh --no-monitoring  without Prometheus, Grafana, Loki and Alloy
-#   ./deploy.sh --rollback       back to rtap:backup; a second time undoes it
+#   ./deploy.sh --rollback       back to rtap:backup; a second time undoes it; monitoring stays as it is
 #   ./deploy.sh --dry-run        check the host and say what would be done
 #
 # Variables that are kept in .env: RTAP_ENVIRONMENT (for the workers), AUDIO_DEVICE,
 # RTAP_AUDIO_MOCK, RTAP_SOURCES, RTAP_STT, RTAP_BIND, RTAP_AUTH_TOKEN, WHISPER_BACKEND,
-# GRAFANA_ADMIN_PASSWORD. Exit codes: 0 done, 1 failed (and rolled back), 2 nothing was
-# changed because the host or the arguments are not fit.
+# GRAFANA_ADMIN_PASSWORD; to take one back delete its line there. Exit codes: 0 done, 1 failed
+# (and rolled back), 2 nothing was changed because the host or the arguments are not fit.
 set -euo pipefail
 cd "$(dirname "$0")"
 . deploy/checks.sh
@@ -36,6 +36,9 @@ while (($#)); do
   esac
   shift
 done
+
+# A rollback brings nothing that was not there.
+if ((rollback)) && [[ ",$(setting COMPOSE_PROFILES core,monitoring)," != *,monitoring,* ]]; then monitoring=0; fi
 
 step() { printf '\n== %s\n' "$*"; }
 

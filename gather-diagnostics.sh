@@ -5,6 +5,8 @@
 #   ./gather-diagnostics.sh > rtap-diagnostics.txt
 #   ./gather-diagnostics.sh -o rtap-diagnostics.tar.gz    the same as an archive, in files
 #   --since 2h                                            how far back logs go (default 1h)
+#
+# Exit codes: 0 gathered, as much as could be had; 1 the archive cannot be written; 2 wrong arguments.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
@@ -13,7 +15,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     -o) out=${2:?-o wants a file} && shift 2 ;;
     --since) since=${2:?--since wants a time such as 1h} && shift 2 ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0" && exit 0 ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" && exit 0 ;;
     *) echo "gather-diagnostics: unknown argument $1 (-h explains)" >&2 && exit 2 ;;
   esac
 done
@@ -35,18 +37,19 @@ if [ -r .env ]; then
 fi
 
 # section NAME TITLE COMMAND… puts what the command says into a file of its own.
+limit=60 # seconds for each
 section() {
   local name=$1 title=$2 file code
   shift 2
   number=$((number + 1))
   file=$dir/$(printf '%02d' "$number")-$name.txt
-  timeout 60 "$@" >"$file.raw" 2>&1
+  timeout "$limit" "$@" >"$file.raw" 2>&1
   code=$?
   sed -E -f "$hide" "$file.raw" >"$file"
   rm -f "$file.raw"
   case $code in
     0) ;;
-    124) echo "not available: no end within 60 s" >>"$file" ;;
+    124) echo "not available: no end within $limit s" >>"$file" ;;
     127) echo "not available: $1 is not installed" >>"$file" ;;
     *) echo "not available, or in part: $1 ended with exit code $code" >>"$file" ;;
   esac
@@ -122,7 +125,8 @@ fi
 if [ ${#rtap[@]} = 0 ]; then
   rtap=(sh -c 'echo "neither a gateway container nor the program rtap is here"; exit 1')
 fi
-section pipeline "The pipeline (rtap diagnostics)" "${rtap[@]}" diagnostics --since "$since"
+# Its own parts have limits of their own, so that one that hangs does not cost the others.
+limit=300 section pipeline "The pipeline (rtap diagnostics)" "${rtap[@]}" diagnostics --since "$since"
 
 if [ -n "$out" ]; then
   rm -f "$hide"
