@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,7 @@ type follower struct {
 	text    []string
 	faults  []string
 	resumed int
+	header  http.Header // with the token, where one is wanted
 }
 
 func follow(t *testing.T) *follower {
@@ -66,8 +68,9 @@ func follow(t *testing.T) *follower {
 func (f *follower) read(ctx context.Context, port int) {
 	f.mu.Lock()
 	url := fmt.Sprintf("ws://127.0.0.1:%d/stream?streams=%s&from_seq=%d", port, stream, f.last+1)
+	header := f.header
 	f.mu.Unlock()
-	c, res, err := websocket.DefaultDialer.DialContext(ctx, url, nil)
+	c, res, err := websocket.DefaultDialer.DialContext(ctx, url, header)
 	if res != nil {
 		_ = res.Body.Close()
 	}
@@ -102,6 +105,17 @@ func (f *follower) take(data []byte) {
 	}
 	f.last = m.RTAP.Seq
 	f.text = append(f.text, m.text())
+}
+
+// shows has the client show a token from its next connection on.
+func (f *follower) shows(token string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.header = bearer(token)
+}
+
+func bearer(token string) http.Header {
+	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
 func (f *follower) position() int {

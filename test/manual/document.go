@@ -13,7 +13,7 @@ import (
 // Block is a fenced block of commands.
 type Block struct {
 	Line int // of the document
-	// Class says who runs it: stack, compose or host.
+	// Class says who runs it: stack, compose, monitoring or host.
 	Class   string
 	Section string
 	Script  string

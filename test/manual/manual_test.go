@@ -41,8 +41,8 @@ func TestEveryBlockSaysWhoRunsIt(t *testing.T) {
 	counted := map[string]int{}
 	for _, b := range document(t).Blocks {
 		counted[b.Class]++
-		if !slices.Contains([]string{"stack", "compose", "host"}, b.Class) {
-			t.Errorf("line %d: class %q, want stack, compose or host", b.Line, b.Class)
+		if !slices.Contains([]string{"stack", "compose", "monitoring", "host"}, b.Class) {
+			t.Errorf("line %d: class %q, want stack, compose, monitoring or host", b.Line, b.Class)
 		}
 	}
 	if counted["stack"] < 10 || counted["compose"] < 10 {
