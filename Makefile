@@ -75,8 +75,8 @@ image: ## rtap:latest, the image of docker-compose.yml
 	docker build -f deploy/docker/Dockerfile -t rtap:latest --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) \
 	  --build-arg WHISPER_BACKEND=$(WHISPER_BACKEND) .
 
-e2e-compose: ## the container stack as an operator runs it; needs Docker or Podman, the manual's ports, twenty minutes
-	go test -tags compose -count=1 -timeout 60m -v ./test/compose
+e2e-compose: ## the container stack as an operator runs it; needs Docker or Podman, the manual's ports, ten minutes
+	go test -tags compose -count=1 -timeout 40m -v ./test/compose
 
 test-clients: build ## Deepgram's SDKs, websockets and pyzmq against /v1/listen; installs them with pip and npm
 	test/clients/run.sh
