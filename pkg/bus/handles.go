@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,13 +26,21 @@ func (b *Bus) stream(ctx context.Context, name string) (jetstream.Stream, error)
 // answerWait is how long who leads a stream may take to say so.
 const answerWait = time.Second
 
-// Answers says whether a stream can be written: a cluster that has no leader for it serves
-// what is stored, and takes nothing.
-func (b *Bus) Answers(ctx context.Context, name string) bool {
+// Led says for how long a stream can be written by now; ok is false when it cannot: a cluster
+// that has no leader for it serves what is stored, and takes nothing. A server that stands
+// alone has been there for ever.
+func (b *Bus) Led(ctx context.Context, name string) (since time.Duration, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	_, err := b.js.Stream(ctx, name)
-	return err == nil
+	s, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return 0, false
+	}
+	info := s.CachedInfo()
+	if info.Cluster == nil || info.Cluster.LeaderSince == nil {
+		return math.MaxInt64, true
+	}
+	return info.TimeStamp.Sub(*info.Cluster.LeaderSince), true
 }
 
 // bucket returns a handle of a bucket, asking the server for it only once.

@@ -54,6 +54,7 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 		return 0, err
 	}
 	defer func() { cancel(); stop() }()
+	newest := place{epoch, frame}
 	quiet := time.Duration(f.rt.Config.Audio.RingBufferSizeMS) * time.Millisecond
 	idle := time.NewTimer(quiet)
 	defer idle.Stop()
@@ -66,15 +67,21 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 			return 0, nil
 		case frame := <-frames:
 			s.SetPauses(f.pauses())
+			newest.see(frame)
 			err = s.Take(ctx, frame)
 			idle.Reset(quiet) // it may have waited for room in RTAP_JOBS
 		case <-idle.C:
-			// A cluster that chooses a leader takes longer than a ring: then it is the server that
-			// is silent, and what the source says meanwhile belongs to the open segment.
-			if f.rt.Bus.Answers(ctx, bus.StreamAudio) {
-				err = s.Idle(ctx)
+			wait := quiet
+			if len(frames) == 0 {
+				var silent bool
+				if silent, wait = f.silent(ctx, id, newest, quiet); wait == 0 {
+					return 0, nil
+				}
+				if silent {
+					err = s.Idle(ctx)
+				}
 			}
-			idle.Reset(quiet)
+			idle.Reset(wait)
 		}
 		if err != nil {
 			return 0, err
@@ -83,6 +90,43 @@ func (f *follower) once(ctx context.Context, id string) (ended uint64, err error
 			return now, nil
 		}
 	}
+}
+
+// place is behind a frame of a stream.
+type place struct{ epoch, next uint64 }
+
+func (p *place) see(f *rtapv1.Frame) {
+	if f.GetEpoch() > p.epoch || f.GetEpoch() == p.epoch && f.GetFrame() >= p.next {
+		p.epoch, p.next = f.GetEpoch(), f.GetFrame()+1
+	}
+}
+
+// silent says whether it is the source that has been silent for as long as a ring is, so that
+// what is open ends here, and when to ask again; at once, with a reader that is made anew, when
+// frames are stored that the present one does not bring.
+//
+// A cluster that chooses a leader takes longer than a ring: then it is the server that is silent,
+// and what the source says meanwhile belongs to the open segment. Capture sends that when there is
+// a leader, which it notices within seconds, so it has a ring's time from then on.
+func (f *follower) silent(ctx context.Context, id string, newest place, quiet time.Duration) (silent bool, wait time.Duration) {
+	led, ok := f.rt.Bus.Led(ctx, bus.StreamAudio)
+	if !ok {
+		return false, quiet
+	}
+	if led < quiet {
+		return false, quiet - led
+	}
+	last, err := f.rt.Bus.LastFrame(ctx, id)
+	if err != nil {
+		return false, quiet
+	}
+	if before := newest; last != nil {
+		if newest.see(last); newest != before {
+			f.rt.Log.Warn("the server does not deliver what it has stored, reading anew", "stream_id", id, "epoch", last.GetEpoch(), "frame", last.GetFrame())
+			return false, 0
+		}
+	}
+	return true, quiet
 }
 
 // frames reads a stream's frames from one on.
