@@ -95,7 +95,7 @@ func (s *Stream) result(ctx context.Context, b *rtapv1.Boundary, kind rtapv1.Res
 		StreamId: s.id, Ordinal: b.GetOrdinal(), Kind: kind, SegmentId: b.GetSegmentId(), UtteranceId: b.GetUtteranceId(),
 		UtteranceFirstOrdinal: b.GetUtteranceFirstOrdinal(), Span: b.GetSpan(), ClosedAt: b.GetClosedAt(),
 		ClosedSample: b.GetClosedSample(), ClosedBy: b.GetReason(),
-		SpeechEndedAt: b.GetSpeechEndedAt(), Reason: reason, Worker: "vad",
+		SpeechEndedAt: b.GetSpeechEndedAt(), GapMs: b.GetGapMs(), Reason: reason, Worker: "vad",
 	}
 	ok := bus.Retry(ctx, s.log, "storing a marker", func() error {
 		if err := s.bus.StoreResult(ctx, r); err != nil && !errors.Is(err, bus.ErrExists) {

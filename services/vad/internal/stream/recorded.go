@@ -12,13 +12,17 @@ import (
 // recordedPoll is how often missing audio of a recorded segment is looked for.
 const recordedPoll = 100 * time.Millisecond
 
+// lateAtMost is how long a frame may be missing when a later one is stored: some times as long as
+// capture waits for the answer to a publication.
+const lateAtMost = 10 * time.Second
+
 // recorded returns the stored audio of a recorded segment; nil when it is gone. A server that
 // crashed may have lost the newest frames, which capture sends again. So it waits for them: while
 // somebody captures the stream, who has them or stores what comes after them, and then as long
 // as a successor may take, which is that of capture's ring. A server whose disk is full takes
 // nothing for longer than that. When a later frame is stored, what is missing was lost on its
-// way, or comes once more in another epoch, and is in a ring for no longer than that either.
-// What is older than audio is kept has expired, whoever captures.
+// way, or comes once more in another epoch, and is sent again within seconds. What is older
+// than audio is kept has expired, whoever captures.
 func (s *Stream) recorded(ctx context.Context, b *rtapv1.Boundary) ([]byte, error) {
 	span := b.GetSpan()
 	patience := time.Duration(s.cfg.Audio.RingBufferSizeMS) * time.Millisecond
@@ -40,16 +44,15 @@ func (s *Stream) recorded(ctx context.Context, b *rtapv1.Boundary) ([]byte, erro
 		if whole {
 			return pcm, nil
 		}
-		// Nothing more is said again in an epoch that has come to what is new.
-		over := last.GetEpoch() > span.GetEpoch() && !last.GetAgain()
-		if over || s.expired(b.GetClosedAt()) && passed(last, span) || time.Now().After(deadline) {
-			return nil, nil
-		}
-		if passed(last, span) && !late {
-			late, deadline = true, time.Now().Add(patience)
-		}
-		if !late && !s.expired(b.GetClosedAt()) && s.captured(ctx) {
+		gone := s.expired(b.GetClosedAt())
+		switch {
+		case passed(last, span) && !late:
+			late, deadline = true, time.Now().Add(min(patience, lateAtMost))
+		case !late && !gone && s.captured(ctx):
 			deadline = time.Now().Add(patience)
+		}
+		if gone && late || time.Now().After(deadline) {
+			return nil, nil
 		}
 		if !told {
 			told = true
@@ -68,29 +71,28 @@ func (s *Stream) recorded(ctx context.Context, b *rtapv1.Boundary) ([]byte, erro
 // at the same sample, so up to a frame at either end may be silence instead.
 func (s *Stream) retold(ctx context.Context, b *rtapv1.Boundary) (pcm []byte, whole bool, err error) {
 	var (
-		start, end  = int64(b.GetSpan().GetStartSample()), int64(b.GetSpan().GetEndSample())
-		epoch, next uint64
-		from        int64 // where pcm begins, in samples of the segment's epoch
+		start, end         = int64(b.GetSpan().GetStartSample()), int64(b.GetSpan().GetEndSample())
+		epoch, first, next uint64 // of pcm
+		from               int64  // where pcm begins, in samples of the segment's epoch
 	)
 	err = s.bus.AudioFrames(ctx, s.id, func(f *rtapv1.Frame) bool {
 		if f.GetEpoch() <= b.GetSpan().GetEpoch() || f.GetEpoch() < epoch || !f.GetAgain() {
 			return true
 		}
-		if f.GetEpoch() > epoch || f.GetFrame() != next {
-			pcm = nil
-		}
-		epoch, next = f.GetEpoch(), f.GetFrame()+1
 		ends := int64(b.GetClosedSample()) + samplesBetween(b.GetClosedAt(), f.GetClock())
-		if ends <= start {
+		switch {
+		case ends <= start:
+			return true
+		case pcm == nil, f.GetEpoch() > epoch, f.GetFrame() < first:
+			pcm = nil
+			epoch, first, from = f.GetEpoch(), f.GetFrame(), ends-int64(len(f.GetPcm()))/2
+		case f.GetFrame() != next: // said before, or behind one that is said later
 			return true
 		}
-		if pcm == nil {
-			from = ends - int64(len(f.GetPcm()))/2
-		}
-		pcm = append(pcm, f.GetPcm()...)
+		pcm, next = append(pcm, f.GetPcm()...), f.GetFrame()+1
 		return from+int64(len(pcm))/2 < end
 	})
-	if err != nil || pcm == nil || from > start+frame || from+int64(len(pcm))/2 < end-frame {
+	if err != nil || pcm == nil || from > start+frame || from >= end || from+int64(len(pcm))/2 < end-frame {
 		return nil, false, err
 	}
 	out := make([]byte, 2*(end-start))

@@ -19,12 +19,15 @@ func TestAudioThatOnlyTheNextEpochHas(t *testing.T) {
 	for name, tt := range map[string]struct {
 		skew  time.Duration // by which the other's frames end later
 		again bool
+		order []int // in which they are stored
 		want  []rtapv1.Result_Kind
 	}{
-		"of the same moments":         {0, true, nil},
-		"its frames begin elsewhere":  {9 * time.Millisecond, true, nil},
-		"it has nothing of that":      {0, false, []rtapv1.Result_Kind{rtapv1.Result_KIND_DEAD}},
-		"it has only what came later": {600 * time.Millisecond, true, []rtapv1.Result_Kind{rtapv1.Result_KIND_DEAD}},
+		"of the same moments":          {0, true, nil, nil},
+		"one was lost and sent again":  {0, true, []int{0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 3, 4, 5, 6, 7, 8, 9, 10, 11}, nil},
+		"all from the middle on again": {0, true, []int{2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, nil},
+		"its frames begin elsewhere":   {9 * time.Millisecond, true, nil, nil},
+		"it has nothing of that":       {0, false, nil, []rtapv1.Result_Kind{rtapv1.Result_KIND_DEAD}},
+		"it has only what came later":  {600 * time.Millisecond, true, nil, []rtapv1.Result_Kind{rtapv1.Result_KIND_DEAD}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := settings()
@@ -45,6 +48,13 @@ func TestAudioThatOnlyTheNextEpochHas(t *testing.T) {
 			other := spoken(2, 0, "..####......", "here", tt.again)
 			for _, f := range other {
 				f.Clock = clock.Add(f.GetClock(), tt.skew)
+			}
+			if tt.order != nil {
+				all := other
+				other = nil
+				for _, i := range tt.order {
+					other = append(other, all[i])
+				}
 			}
 			store(t, b, other)
 			open(t, cfg, b)
