@@ -3,10 +3,13 @@
 package compose
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -65,11 +68,8 @@ func (s *stack) faults(t *testing.T) {
 			"Authorization Violation", "Authorization Violation"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// Not every process ends: one that is refused by NATS tries again.
-			end := time.AfterFunc(20*time.Second, func() { _, _ = s.try("docker", "stop", "rtap-fault") })
-			out, _ := s.try(append(slices.Clone(c.run), c.runs)...)
-			end.Stop()
-			if !strings.Contains(out, c.says) {
+			t.Cleanup(func() { _, _ = s.try("docker", "rm", "--force", "rtap-fault") })
+			if out := s.until(c.says, append(slices.Clone(c.run), c.runs)...); !strings.Contains(out, c.says) {
 				t.Errorf("no %q in\n%s", c.says, out)
 			}
 			if out, _ := s.try(append(slices.Clone(c.run), "rtap", "doctor")...); !strings.Contains(out, c.finds) {
@@ -77,4 +77,51 @@ func (s *stack) faults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// until runs a container until it has said something, or ends by itself, and returns what it
+// said: one that is refused by NATS tries again and again.
+func (s *stack) until(says string, words ...string) string {
+	cmd := exec.Command(words[0], words[1:]...) //nolint:noctx // killed below
+	cmd.Dir, cmd.Env = s.dir, s.env
+	cmd.WaitDelay = time.Second
+	var out lines
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return err.Error()
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }()
+	for range 240 {
+		select {
+		case <-ended:
+			return out.String()
+		case <-time.After(500 * time.Millisecond):
+		}
+		if strings.Contains(out.String(), says) {
+			break
+		}
+	}
+	_, _ = s.try("docker", "rm", "--force", "rtap-fault")
+	_ = cmd.Process.Kill()
+	<-ended
+	return out.String()
+}
+
+// lines is a buffer that may be read while it is written to.
+type lines struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
 }

@@ -62,7 +62,7 @@ func (s *Site) ports(ctx context.Context) []Finding {
 		host, port, err := net.SplitHostPort(of[1])
 		if number, bad := strconv.Atoi(port); err == nil && bad == nil && number > 0 {
 			// Only what is taken is of interest: `rtap up` gives its processes free ports.
-			if x := (Port{Key: of[0], Host: host, Number: number}).look(ctx, false); x.Err != nil {
+			if x := (Port{Key: of[0], Host: host, Number: number}).look(ctx, p.Gateway != nil); x.Err != nil {
 				p.Ports = append(p.Ports, x)
 			}
 		}
@@ -203,9 +203,12 @@ func (p Port) trouble() Finding {
 		if strings.HasPrefix(p.Key, "nats.") {
 			f.Advice = "set nats.embedded.listen to 127.0.0.1 or an address that is"
 		}
+		if strings.HasPrefix(p.Key, "http.") {
+			f.Advice = fmt.Sprintf("set %s to 127.0.0.1:%d, or to an address that is", p.Key, p.Number)
+		}
 	default:
 		f.Detail = fmt.Sprintf("port %d cannot be listened on: %v", p.Number, p.Err)
-		f.Advice = fmt.Sprintf("look at %s and the listen address beside it", p.Key)
+		f.Advice = fmt.Sprintf("look at %s and the address that it is listened on", p.Key)
 	}
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
@@ -38,7 +39,7 @@ func connect(ctx context.Context, env lifecycle.Env, name string, more func(*fla
 	if *url != "" {
 		cfg.NATS.URL = *url
 	}
-	b, stop, err = await(ctx, cfg.Config, name, env.Stderr)
+	b, stop, err = await(ctx, cfg.Config, name, env.Stderr, 0)
 	return b, args, stop, err
 }
 
@@ -50,11 +51,14 @@ func Connect(ctx context.Context, cfg *config.Config, name string, stderr io.Wri
 		return nil, nil, fmt.Errorf("%w: is the pipeline running there? `rtap doctor` looks, nats.url names another server", err)
 	}
 	probe.Close()
-	return await(ctx, cfg, name, stderr)
+	return await(ctx, cfg, name, stderr, setUpAtMost)
 }
 
-// await waits for the server as long as it takes; one that is too old is an error.
-func await(ctx context.Context, cfg *config.Config, name string, stderr io.Writer) (b *bus.Bus, stop func(), err error) {
+// setUpAtMost is how long a server that answers may take until its streams can be used.
+const setUpAtMost = 30 * time.Second
+
+// await waits for the server, for no longer than atMost where that is not 0; one that is too old is an error.
+func await(ctx context.Context, cfg *config.Config, name string, stderr io.Writer, atMost time.Duration) (b *bus.Bus, stop func(), err error) {
 	b, err = bus.Connect(cfg, "rtap-"+name, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return nil, nil, err
@@ -63,8 +67,17 @@ func await(ctx context.Context, cfg *config.Config, name string, stderr io.Write
 	done := make(chan struct{})
 	go func() { defer close(done); cancel(b.Run(ctx)) }()
 	stop = func() { cancel(nil); <-done; b.Conn().Close() }
-	if b.Await(ctx) != nil {
+	ready := ctx
+	if atMost > 0 {
+		var end context.CancelFunc
+		ready, end = context.WithTimeout(ctx, atMost)
+		defer end()
+	}
+	if b.Await(ready) != nil {
 		err := context.Cause(ctx) // Run's reason, or the caller's
+		if err == nil {
+			err = fmt.Errorf("%s answers, but cannot be used after %s (%s): `rtap doctor` looks", cfg.NATS.URL, atMost, b.Problem())
+		}
 		stop()
 		return nil, nil, err
 	}

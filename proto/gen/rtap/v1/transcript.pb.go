@@ -466,7 +466,8 @@ type ResultsRtap struct {
 	LogId string `protobuf:"bytes,7,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
 	// This final came after its segment had been given up.
 	Late bool `protobuf:"varint,8,opt,name=late,proto3" json:"late,omitempty"`
-	// Audio lost before this segment, in milliseconds.
+	// Audio lost before this segment, and before those since the last text in which nothing was
+	// understood, in milliseconds; 0 in a late one.
 	GapMs uint32 `protobuf:"varint,9,opt,name=gap_ms,json=gapMs,proto3" json:"gap_ms,omitempty"`
 	// Leading characters of the transcript that will not change before the final.
 	CommittedChars uint32 `protobuf:"varint,10,opt,name=committed_chars,json=committedChars,proto3" json:"committed_chars,omitempty"`

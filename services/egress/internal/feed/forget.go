@@ -27,16 +27,23 @@ func (s *Sequencer) forget(ctx context.Context, o *order) {
 		if ordinal > o.released || ordinal > told && r.result.GetGapMs() > 0 {
 			continue
 		}
-		s.remove(ctx, results, r)
+		if !s.remove(ctx, results, r) {
+			return // the rest goes with the next marker
+		}
 		failpoint.At("egress/forgetting")
 		delete(o.results, ordinal)
 	}
 }
 
-func (s *Sequencer) remove(ctx context.Context, results jetstream.Stream, r *stored) {
-	if err := results.DeleteMsg(ctx, r.sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && ctx.Err() == nil {
+func (s *Sequencer) remove(ctx context.Context, results jetstream.Stream, r *stored) bool {
+	err := results.DeleteMsg(ctx, r.sequence)
+	if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) {
+		return true
+	}
+	if ctx.Err() == nil {
 		s.rt.Log.Debug("deleting a released result failed", "error", err)
 	}
+	return false
 }
 
 // gap is the audio in ms that is missing before a text: before its segment, and before those
