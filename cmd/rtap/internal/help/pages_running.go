@@ -81,15 +81,17 @@ clock and limits, before a start or beside a running pipeline, on a host or in a
 	},
 	{
 		Name: "verify", Group: Looking, Summary: "end-to-end self test against the running pipeline",
-		Synopsis: []string{"[--host HOST] [--standby HOST:PORT] [--clip FILE] [--json] [FLAGS]"},
+		Synopsis: []string{"[--host HOST[:PORT]] [--standby HOST:PORT] [--clip FILE] [--json] [FLAGS]"},
 		About: `
 Connects as a user does, over HTTP, WebSocket and ZeroMQ: health of every stage, metrics, a
 known recording through an ingest stream of its own, its words on both feeds, numbering
 without holes, replay, and the same from the standby where there is one. The stream is called
-verify-…; its finals stay in the log as any others do.`,
+verify-…; its finals stay in the log as any others do. A gateway's other ports are told by that of
+its /health, where that is configured or usual (8080, 8081 …); else all four are named.`,
 		Examples: []Example{
 			{"rtap verify", "the gateway that the configuration names"},
 			{"rtap verify --host rtap-main --standby rtap-standby:8081 --json", "both gateways of the compose stack, for a script"},
+			{"rtap verify --host localhost:28080,25802,26552,26553", "one on ports of its own: HTTP, WebSocket, events, transcripts"},
 		},
 		Exit: []Exit{{1, "at least one check failed; the list says which and why"}},
 	},

@@ -18,24 +18,62 @@ import (
 
 // gateway is where a user finds one.
 type gateway struct {
-	name, host                    string // name: primary or standby
-	http, ws, events, transcripts int
-	token                         string
+	name, host string // name: primary or standby
+	ports
+	token string
 }
 
-// at gives the addresses of the gateway whose HTTP port is known: a second one on the same
-// host has its others ten times as far away (8081: 5812, 6562, 6563).
-func at(name, address, token string) (gateway, error) {
-	host, text, err := net.SplitHostPort(address)
+// ports of a gateway.
+type ports struct{ http, ws, events, transcripts int }
+
+// usual are the manual's, which containers publish whatever the configuration says.
+var usual = ports{8080, 5802, 6552, 6553}
+
+// next are those of the second gateway on the same host: n times one further for HTTP, ten
+// for the others (8081: 5812, 6562, 6563).
+func (p ports) next(n int) ports {
+	return ports{p.http + n, p.ws + 10*n, p.events + 10*n, p.transcripts + 10*n}
+}
+
+// mostGateways on one host are told by their HTTP port.
+const mostGateways = 10
+
+// wanted explains an address.
+const wanted = "want HOST, HOST:PORT, the port of its /health, or HOST:PORT,WEBSOCKET,EVENTS,TRANSCRIPTS"
+
+// at gives the ports of the gateway at an address. Where only the HTTP port is named, the
+// others are told by its distance to the configured one, or to the usual one; what is near
+// neither must be said.
+func at(name, address, token string, configured ports) (gateway, error) {
+	host, list, err := net.SplitHostPort(address)
 	if err != nil {
-		host, text = address, "8080"
+		host, list = address, strconv.Itoa(usual.http)
 	}
-	port, err := strconv.Atoi(text)
-	if err != nil || host == "" || strings.Contains(host, ":") && net.ParseIP(host) == nil || port < 1 || port > 65535 {
-		return gateway{}, fmt.Errorf("%q: want HOST or HOST:PORT, the port of its /health", address)
+	if host == "" || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		return gateway{}, fmt.Errorf("%q: %s", address, wanted)
 	}
-	further := 10 * (port - 8080)
-	return gateway{name, host, port, 5802 + further, 6552 + further, 6553 + further, token}, nil
+	var numbers []int
+	for text := range strings.SplitSeq(list, ",") {
+		port, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || port < 1 || port > 65535 {
+			return gateway{}, fmt.Errorf("%q: %s", address, wanted)
+		}
+		numbers = append(numbers, port)
+	}
+	switch len(numbers) {
+	case 4:
+		return gateway{name, host, ports{numbers[0], numbers[1], numbers[2], numbers[3]}, token}, nil
+	case 1:
+		for _, first := range []ports{configured, usual} {
+			n := numbers[0] - first.http
+			if p := first.next(n); n >= 0 && n < mostGateways && max(p.http, p.ws, p.events, p.transcripts) <= 65535 {
+				return gateway{name, host, p, token}, nil
+			}
+		}
+		return gateway{}, fmt.Errorf("%q: the gateway's other ports cannot be told from %d: name them, as %s:%d,5802,6552,6553 (WebSocket, events, transcripts)",
+			address, numbers[0], host, numbers[0])
+	}
+	return gateway{}, fmt.Errorf("%q: %s", address, wanted)
 }
 
 func (g gateway) address(port int) string { return net.JoinHostPort(g.host, strconv.Itoa(port)) }

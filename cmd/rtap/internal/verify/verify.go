@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
-	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/native"
 	"github.com/rtap/rtap/pkg/service"
@@ -47,8 +46,8 @@ func parseFlags(env lifecycle.Env) (o options, err error) {
 	fs := flag.NewFlagSet("rtap verify", flag.ContinueOnError)
 	fs.SetOutput(env.Stderr)
 	f.Register(fs)
-	host := fs.String("host", "", "`HOST[:PORT]` of the gateway, the port of its /health (default as configured)")
-	second := fs.String("standby", "auto", "`HOST[:PORT]` of the second gateway, which must be there then; auto: where there is one; none")
+	host := fs.String("host", "", "`HOST[:PORT]` of the gateway, the port of its /health, or HOST:PORT,WEBSOCKET,EVENTS,TRANSCRIPTS (default as configured)")
+	second := fs.String("standby", "auto", "`HOST[:PORT]` of the second gateway, as --host, which must be there then; auto: where there is one; none")
 	token := fs.String("token", "", "bearer `token` (default egress.auth_token)")
 	fs.StringVar(&o.clip, "clip", "", "WAV `file`, mono 16-bit, with its text beside it in x.txt (default the recording of the mock)")
 	fs.DurationVar(&o.timeout, "timeout", 90*time.Second, "for everything")
@@ -63,20 +62,26 @@ func parseFlags(env lifecycle.Env) (o options, err error) {
 	if *token == "" {
 		*token = cfg.Egress.AuthToken
 	}
-	if o.primary, err = find(*host, *token, cfg.Config); err != nil {
+	e := cfg.Egress
+	configured := ports{e.HTTPPort, e.WebSocket.Port, e.ZMQ.EventPort, e.ZMQ.TranscriptPort}
+	if o.primary, err = find(*host, *token, e.Listen, configured); err != nil {
 		return o, lifecycle.Usage(fmt.Errorf("--host %w", err))
 	}
 	switch *second {
 	case "none":
 	case "auto":
-		for _, address := range []string{net.JoinHostPort(o.primary.host, "8081"), "rtap-standby:8080"} {
-			g, err := at(standby, address, *token)
-			if err == nil && (g.host != o.primary.host || g.http != o.primary.http) {
-				o.standby = append(o.standby, g)
-			}
+		beside := configured.next(1)
+		if *host != "" && o.primary.ports != configured {
+			beside = usual.next(1)
+		}
+		if beside != o.primary.ports {
+			o.standby = append(o.standby, gateway{standby, o.primary.host, beside, *token})
+		}
+		if o.primary.host != composeStandby {
+			o.standby = append(o.standby, gateway{standby, composeStandby, usual, *token})
 		}
 	default:
-		g, err := at(standby, *second, *token)
+		g, err := at(standby, *second, *token, configured)
 		if err != nil {
 			return o, lifecycle.Usage(fmt.Errorf("--standby %w", err))
 		}
@@ -85,17 +90,18 @@ func parseFlags(env lifecycle.Env) (o options, err error) {
 	return o, nil
 }
 
+// composeStandby is the second gateway's name among containers.
+const composeStandby = "rtap-standby"
+
 // find gives the gateway that --host names, or the one that is configured.
-func find(host, token string, cfg *config.Config) (gateway, error) {
+func find(host, token, listen string, configured ports) (gateway, error) {
 	if host != "" {
-		return at(primary, host, token)
+		return at(primary, host, token, configured)
 	}
-	e := cfg.Egress
-	host = e.Listen
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
+	if ip := net.ParseIP(listen); listen == "" || ip != nil && ip.IsUnspecified() {
+		listen = "127.0.0.1"
 	}
-	return gateway{primary, host, e.HTTPPort, e.WebSocket.Port, e.ZMQ.EventPort, e.ZMQ.TranscriptPort, token}, nil
+	return gateway{primary, listen, configured, token}, nil
 }
 
 // Run is `rtap verify`: exit code 1 when a check fails.

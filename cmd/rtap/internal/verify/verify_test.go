@@ -94,17 +94,33 @@ func TestFaults(t *testing.T) {
 func TestStandby(t *testing.T) {
 	recording := clip(t)
 	// Nothing listens at port 1.
-	code, out := run(t, start(t, faults{}), "--clip", recording, "--token", "right", "--standby", "127.0.0.1:1")
+	code, out := run(t, start(t, faults{}), "--clip", recording, "--token", "right", "--standby", "127.0.0.1:1,1,1,1")
 	if code != lifecycle.ExitFailure || !strings.Contains(out, "FAIL  standby health") {
 		t.Errorf("it must be there: code %d: %s", code, out)
+	}
+}
+
+// TestPorts: a configured HTTP port stands for the configured others, and all four may be named.
+func TestPorts(t *testing.T) {
+	recording := clip(t)
+	g := start(t, faults{})
+	for host, configured := range map[string]*fake{
+		fmt.Sprintf("127.0.0.1:%d", g.httpPort):                                            g,
+		fmt.Sprintf("127.0.0.1:%d,%d,%d,%d", g.httpPort, g.wsPort, g.eventPort, g.zmqPort): {httpPort: 1, wsPort: 1, zmqPort: 2, eventPort: 3},
+	} {
+		if code, out := run(t, configured, "--clip", recording, "--token", "right", "--standby", "none", "--host", host); code != 0 {
+			t.Errorf("--host %s: code %d: %s", host, code, out)
+		}
 	}
 }
 
 func TestWrongUse(t *testing.T) {
 	g := start(t, faults{})
 	for args, want := range map[string]string{
-		"--host a:b:c":                     "want HOST or HOST:PORT",
-		"--standby a:0":                    "want HOST or HOST:PORT",
+		"--host a:b:c":                     "want HOST, HOST:PORT",
+		"--standby a:0":                    "want HOST, HOST:PORT",
+		"--host a:8080,5802":               "want HOST, HOST:PORT",
+		"--host localhost:28090":           "cannot be told from 28090: name them, as localhost:28090,5802,6552,6553",
 		"--clip /nowhere.wav":              "/nowhere.wav",
 		"--clip " + filepath.Join("x.txt"): "x.txt",
 		"extra":                            "takes only flags",
@@ -116,7 +132,7 @@ func TestWrongUse(t *testing.T) {
 	if code, out := run(t, g, "--clip", clip(t), "--standby", "none"); code != lifecycle.ExitFailure || !strings.Contains(out, ": a token is required") {
 		t.Errorf("without a token: code %d: %s", code, out)
 	}
-	if code, out := run(t, g, "--host", "127.0.0.1:1"); code != lifecycle.ExitFailure || !strings.Contains(out, "connection refused") {
+	if code, out := run(t, g, "--host", "127.0.0.1:1,1,1,1"); code != lifecycle.ExitFailure || !strings.Contains(out, "connection refused") {
 		t.Errorf("nobody there: code %d: %s", code, out)
 	}
 }

@@ -47,6 +47,15 @@ func Register(mux *http.ServeMux) {
 		}
 		page("redoc.html", relaxed)(w, r)
 	})
+	// The page names its files beside itself, so there is one address of it.
+	mux.HandleFunc("GET /redoc/{$}", func(w http.ResponseWriter, r *http.Request) {
+		to := "../redoc"
+		if r.URL.RawQuery != "" {
+			to += "?" + r.URL.RawQuery
+		}
+		w.Header().Set("Location", to) // relative, for proxies that serve it below a path
+		w.WriteHeader(http.StatusPermanentRedirect)
+	})
 }
 
 func policy(csp string, next http.Handler) http.Handler {

@@ -82,6 +82,18 @@ func TestTypesAndWhatIsMissing(t *testing.T) {
 	}
 }
 
+// TestASlashAtTheEnd: both pages of the documents are found with it, too.
+func TestASlashAtTheEnd(t *testing.T) {
+	if res, _ := get(t, "/docs/"); res.Code != http.StatusOK {
+		t.Errorf("/docs/: %d", res.Code)
+	}
+	for path, want := range map[string]string{"/redoc/": "../redoc", "/redoc/?token=x": "../redoc?token=x"} {
+		if res, _ := get(t, path); res.Code != http.StatusPermanentRedirect || res.Header().Get("Location") != want {
+			t.Errorf("%s: %d to %q", path, res.Code, res.Header().Get("Location"))
+		}
+	}
+}
+
 // TestRedocAsksNobody: the script was changed as it was fetched, and its reports are off.
 func TestRedocAsksNobody(t *testing.T) {
 	requireRedoc(t)
