@@ -13,6 +13,7 @@ import (
 	"github.com/rtap/rtap/cmd/rtap/internal/command"
 	"github.com/rtap/rtap/cmd/rtap/internal/help"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/testkit"
 )
 
 // rtap runs a command line in this process.
@@ -56,6 +57,38 @@ func TestEveryCommandHasAPage(t *testing.T) {
 	}
 }
 
+// TestEveryCommandBelowHasAPage, in the order of the list, and is completed with its flags.
+func TestEveryCommandBelowHasAPage(t *testing.T) {
+	below := 0
+	for _, c := range commands {
+		var pages []string
+		for _, p := range help.Below(c.Name) {
+			pages = append(pages, strings.TrimPrefix(p.Name, c.Name+" "))
+		}
+		if !slices.Equal(pages, c.Below.Names()) {
+			t.Errorf("rtap %s: pages for %v, commands %v", c.Name, pages, c.Below.Names())
+		}
+		_, offered, _ := rtap(t, "__complete", c.Name, "")
+		for _, sub := range c.Below {
+			below++
+			page, _ := help.Find(c.Name + " " + sub.Name)
+			if page.Summary == "" || len(page.Synopsis) == 0 || len(page.Examples) == 0 || !strings.Contains("\n"+offered, "\n"+sub.Name+"\t") {
+				t.Errorf("rtap %s %s has no whole page, or is not completed: %+v", c.Name, sub.Name, page)
+			}
+			_, out, _ := rtap(t, "__complete", c.Name, sub.Name, "--")
+			_, shown, _ := rtap(t, "help", c.Name, sub.Name)
+			for _, name := range flags(t, page) {
+				if !strings.Contains("\n"+out, "\n--"+name+"\t") || !strings.Contains(shown, "\n  --"+name) {
+					t.Errorf("rtap %s %s: --%s is not completed, or not on its page", c.Name, sub.Name, name)
+				}
+			}
+		}
+	}
+	if below < 15 {
+		t.Errorf("only %d commands below others were found", below)
+	}
+}
+
 func overview(t *testing.T) string {
 	t.Helper()
 	_, out, _ := rtap(t, "help")
@@ -83,6 +116,9 @@ func TestPagesTellTheTruth(t *testing.T) {
 				lines = append(lines, e.Line)
 			}
 			for _, line := range lines {
+				if i := strings.Index(line, "rtap "+page.Name); i >= 0 {
+					line = line[i:] // what starts it, such as docker run, has flags of its own
+				}
 				for word := range strings.FieldsSeq(line) {
 					word = strings.Trim(word, "[]…|(),'\"")
 					name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
@@ -119,6 +155,8 @@ func TestWrongCommandLines(t *testing.T) {
 		"up extra":                             "bad arguments [extra]",
 		"models":                               "want list, pull, verify, remove or import",
 		"completion tcsh":                      "want bash, zsh or fish",
+		"help profile cpu heap":                `there is no command`,
+		"bench sing":                           "want latency, stress, capacity, endpointing, utterances, noise or engines",
 		"help sing":                            `there is no command "sing"`,
 		"config set vad.tail_ms 1":             "cannot change while RTAP runs",
 		"config set stt.model x --process stt": "only log.level can change for one",
@@ -138,6 +176,13 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// TestHelpOfAnArgument: what stands behind such a command has no page of its own.
+func TestHelpOfAnArgument(t *testing.T) {
+	if code, out, errs := rtap(t, "help", "profile", "cpu"); code != 0 || !strings.HasPrefix(out, "NAME\n  rtap profile - ") {
+		t.Errorf("code %d: %s%s", code, out, errs)
+	}
+}
+
 // TestShellsComplete asks as the scripts of all three shells do.
 func TestShellsComplete(t *testing.T) {
 	for line, want := range map[string][]string{
@@ -149,6 +194,11 @@ func TestShellsComplete(t *testing.T) {
 		"config set log.level DEBUG --process |": {"stt", "egress"},
 		"up --s|":                                {"--source\t", "--stt\t"},
 		"help config |":                          {"unset\t"},
+		"bench |":                                {"latency\t", "engines\t"},
+		"bench --st|":                            {"--streams\t", "--stt\t"},
+		"bench stress --|":                       {"--factors\t", "--burst\t", "--recovery\t", "--capacity\t"},
+		"bench utterances --|":                   {"--out\t"},
+		"help bench |":                           {"stress\t"},
 		"completion |":                           {"fish"},
 		"models verify |":                        {"whisper-base"},
 	} {
@@ -171,15 +221,15 @@ func TestScriptsOfTheShells(t *testing.T) {
 		if code != 0 || !strings.Contains(out, "__complete") {
 			t.Errorf("%s: code %d, %s", shell, code, errs)
 		}
-		path, err := exec.LookPath(shell)
-		if err != nil {
-			continue // a shell that is not here is not asked
-		}
-		check := exec.CommandContext(t.Context(), path, "-n", "/dev/stdin")
-		check.Stdin = strings.NewReader(out)
-		if said, err := check.CombinedOutput(); err != nil {
-			t.Errorf("%s does not read its script: %v: %s", shell, err, said)
-		}
+		t.Run(shell, func(t *testing.T) {
+			path, err := exec.LookPath(shell)
+			testkit.RequireNative(t, err)
+			check := exec.CommandContext(t.Context(), path, "-n", "/dev/stdin")
+			check.Stdin = strings.NewReader(out)
+			if said, err := check.CombinedOutput(); err != nil {
+				t.Errorf("%s does not read its script: %v: %s", shell, err, said)
+			}
+		})
 	}
 }
 

@@ -18,18 +18,16 @@ import (
 	"github.com/rtap/rtap/pkg/models"
 )
 
-const usage = `usage: rtap bench [COMMAND] [FLAGS]
-
-  (none)        the whole pipeline in real time: latencies, words, loss, CPU and memory, beside the goals
-  latency       the same in a minute, with one stream
-  stress        more and more streams, until finals come too late: how many this machine holds; and bursts above that
-  capacity      what so many streams need, computed from what --json of the bench wrote
-  endpointing   what closes segments: pause and threshold against words, delay and cuts inside speech
-  utterances    what the bench plays, cut at its ends of speech, for other recognisers
-  noise         an hour of sounds that are no speech through the whole pipeline, which must give no text
-  engines       every model that is here: word error rate, time, memory, and what it makes of noise
-
-`
+// Commands are those of `rtap bench`; without any of them it is the whole pipeline.
+var Commands = arguments.Subs{
+	{Name: "latency", Run: short},
+	{Name: "stress", Run: stress},
+	{Name: "capacity", Run: capacity},
+	{Name: "endpointing", Run: endpointing},
+	{Name: "utterances", Run: utterances},
+	{Name: "noise", Run: noise},
+	{Name: "engines", Run: engines},
+}
 
 // options of `rtap bench engines`.
 type options struct {
@@ -42,34 +40,10 @@ type options struct {
 
 // Run is `rtap bench`.
 func Run(ctx context.Context, env lifecycle.Env) error {
-	what := ""
-	if len(env.Args) > 0 && !strings.HasPrefix(env.Args[0], "-") {
-		what, env.Args = env.Args[0], env.Args[1:]
-	}
-	switch what {
-	case "":
+	if len(env.Args) == 0 || strings.HasPrefix(env.Args[0], "-") {
 		return live(ctx, env)
-	case "latency":
-		return short(ctx, env)
-	case "stress":
-		return stress(ctx, env)
-	case "capacity":
-		return capacity(ctx, env)
-	case "endpointing":
-		return endpointing(ctx, env)
-	case "utterances":
-		return utterances(ctx, env)
-	case "noise":
-		return noise(ctx, env)
-	case "engines":
-		return engines(ctx, env)
-	case "help":
-		fmt.Fprint(env.Stdout, usage)
-		return nil
-	default:
-		fmt.Fprint(env.Stderr, usage)
-		return lifecycle.Usage(fmt.Errorf("rtap bench %q: want nothing, latency, stress, capacity, endpointing, utterances, noise or engines", what))
 	}
+	return Commands.Run(ctx, env, "rtap bench")
 }
 
 func parse(env lifecycle.Env) (o options, err error) {

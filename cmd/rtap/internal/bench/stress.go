@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
 	"github.com/rtap/rtap/pkg/lifecycle"
 )
@@ -58,17 +59,15 @@ func parseStress(env lifecycle.Env) (o stressOptions, err error) {
 	fs.StringVar(&o.nats, "nats", "", "`URL` of a running server, instead of one of our own")
 	o.register(fs)
 	fs.StringVar(&o.json, "json", "", "write everything to a `file` as JSON; - is standard output, in place of the table")
-	if err := fs.Parse(env.Args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-		}
-		return o, lifecycle.Usage(err)
+	rest, err := arguments.Parse(fs, env.Args)
+	if err != nil {
+		return o, err
 	}
 	o.streams, o.idle = 1, idleMany
 	if o.most < 1 || o.most > mostStreams || o.goal <= 0 || o.duration < 10*time.Second {
 		return o, lifecycle.Usage(fmt.Errorf("rtap bench stress: --max wants 1 to %d, --goal more than 0, --duration at least 10s", mostStreams))
 	}
-	return o, lifecycle.Usage(errors.Join(o.check(), o.settle(fs.Args())))
+	return o, lifecycle.Usage(errors.Join(o.check(), o.settle(rest)))
 }
 
 // stress doubles the streams until finals are too late, and then halves the difference; then

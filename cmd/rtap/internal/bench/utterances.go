@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
 	"github.com/rtap/rtap/pkg/lifecycle"
 	"github.com/rtap/rtap/pkg/material"
 	"github.com/rtap/rtap/pkg/wav"
@@ -46,14 +46,12 @@ func parseUtterances(env lifecycle.Env) (o utterancesOptions, err error) {
 	fs.IntVar(&o.streams, "streams", 1, "as rtap bench")
 	fs.DurationVar(&o.duration, "duration", 5*time.Minute, "as rtap bench")
 	fs.Uint64Var(&o.seed, "seed", 1, "as rtap bench")
-	if err := fs.Parse(env.Args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, &lifecycle.ExitError{Code: lifecycle.ExitOK, Err: err}
-		}
-		return o, lifecycle.Usage(err)
+	rest, err := arguments.Parse(fs, env.Args)
+	if err != nil {
+		return o, err
 	}
-	if fs.NArg() > 0 || o.out == "" || o.streams < 1 || o.streams > mostStreams || o.duration <= 0 {
-		return o, lifecycle.Usage(fmt.Errorf("rtap bench utterances: bad arguments %v: --out is wanted, --streams 1 to %d, --duration more than 0", fs.Args(), mostStreams))
+	if len(rest) > 0 || o.out == "" || o.streams < 1 || o.streams > mostStreams || o.duration <= 0 {
+		return o, lifecycle.Usage(fmt.Errorf("rtap bench utterances: bad arguments %v: --out is wanted, --streams 1 to %d, --duration more than 0", rest, mostStreams))
 	}
 	return o, nil
 }

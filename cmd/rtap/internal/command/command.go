@@ -25,6 +25,8 @@ type Command struct {
 	Hidden bool
 	// Values completes its arguments; may be nil.
 	Values Values
+	// Below are its own commands; may be nil.
+	Below arguments.Subs
 }
 
 // Run does what env.Args ask for.
@@ -144,12 +146,17 @@ func (t *tree) help(ctx context.Context, env lifecycle.Env) error {
 		help.Overview(env.Stdout)
 		return nil
 	}
-	name := strings.Join(env.Args, " ")
-	if _, ok := help.Find(name); !ok || env.Args[0] == "help" {
+	words := env.Args
+	if c := slices.IndexFunc(t.commands, func(c Command) bool { return c.Name == words[0] }); c >= 0 && len(words) == 2 &&
+		t.commands[c].Values != nil && t.commands[c].Below == nil {
+		words = words[:1] // what follows is an argument, such as cpu in `rtap help profile cpu`
+	}
+	name := strings.Join(words, " ")
+	if _, ok := help.Find(name); !ok || words[0] == "help" {
 		return lifecycle.Usage(fmt.Errorf("there is no command %q; `rtap help` lists all", name))
 	}
 	sub := tree{env: env, commands: t.commands}
-	sub.env.Args = append(slices.Clone(env.Args), "--help")
+	sub.env.Args = append(slices.Clone(words), "--help")
 	return sub.root().ExecuteContext(ctx)
 }
 

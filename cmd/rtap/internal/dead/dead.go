@@ -33,12 +33,17 @@ type options struct {
 	wait      time.Duration
 }
 
-// Run is `rtap dead list|show|retry`.
-func Run(ctx context.Context, env lifecycle.Env) error {
-	name := ""
-	if len(env.Args) > 0 {
-		name, env.Args = env.Args[0], env.Args[1:]
-	}
+// Commands are those of `rtap dead`.
+var Commands = arguments.Subs{
+	{Name: "list", Run: func(ctx context.Context, env lifecycle.Env) error { return run(ctx, env, "list") }},
+	{Name: "show", Run: func(ctx context.Context, env lifecycle.Env) error { return run(ctx, env, "show") }},
+	{Name: "retry", Run: func(ctx context.Context, env lifecycle.Env) error { return run(ctx, env, "retry") }},
+}
+
+// Run is `rtap dead`.
+func Run(ctx context.Context, env lifecycle.Env) error { return Commands.Run(ctx, env, "rtap dead") }
+
+func run(ctx context.Context, env lifecycle.Env, name string) error {
 	var o options
 	fs := flag.NewFlagSet("rtap dead "+name, flag.ContinueOnError)
 	fs.SetOutput(env.Stderr)
@@ -51,8 +56,6 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 	case "retry":
 		fs.BoolVar(&o.all, "all", false, "every letter that there is")
 		fs.DurationVar(&o.wait, "wait", 2*time.Minute, "how long the workers may take for each")
-	default:
-		return lifecycle.Usage(fmt.Errorf("rtap dead %q: want list, show or retry", name))
 	}
 	args, err := arguments.Parse(fs, env.Args)
 	if err != nil {

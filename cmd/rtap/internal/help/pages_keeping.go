@@ -141,38 +141,6 @@ server that holds finals already is left alone without --replace.`,
 	},
 }
 
-var measuring = []Page{
-	{
-		Name: "bench", Group: Measuring, Summary: "recordings with known ends of speech through the real processes: latency, accuracy, CPU, memory",
-		Synopsis: []string{"[--streams N] [--stt N] [--duration 5m] [--json FILE] [--html FILE] [--compare FILE] [FLAGS]", "endpointing|engines [FLAGS]"},
-		About: `
-Runs a pipeline of its own (or takes the one of --nats), lets it hear recordings, and measures
-from outside, as a subscriber, against the goals.`,
-		Examples: []Example{
-			{"rtap bench --duration 2m", "one stream that always talks"},
-			{"rtap bench --streams 16 --stt 2 --json now.json --compare before.json", "sixteen, and what got better or worse"},
-			{"rtap bench engines", "accuracy, time and memory of every model here"},
-		},
-		Exit: []Exit{{1, "it failed, or with --strict a goal was missed"}},
-	},
-	{
-		Name: "bench endpointing", Summary: "what closes segments, and what it costs in words",
-		Synopsis: []string{"[--hangovers LIST] [--offsets LIST] [--contexts on,off] [--clips DIR] [--json FILE] [FLAGS]"},
-		Examples: []Example{{"rtap bench endpointing --hangovers 96,160 --offsets 0.5 --contexts on", "two lines of the table"}},
-	},
-	{
-		Name: "bench noise", Summary: "sounds that are no speech through the whole pipeline; each text is an invented one",
-		Synopsis: []string{"[--duration DURATION] [FLAGS]"},
-		Examples: []Example{{"rtap bench noise --duration 10m", "fans, keyboards, music, hum, breath, silence, at three levels"}},
-		Exit:     []Exit{{1, "a text came, or it failed"}},
-	},
-	{
-		Name: "bench engines", Summary: "word error rate, time, memory and invented text of every model here",
-		Synopsis: []string{"[--models NAMES] [--clips DIR] [--runs N] [--noise DURATION] [--json] [FLAGS]"},
-		Examples: []Example{{"rtap bench engines --clips talks --noise 10m", "with recordings of your own, and ten minutes of sounds that are no speech"}},
-	},
-}
-
 var others = []Page{
 	{
 		Name: "completion", Group: Others, Summary: "make the shell complete commands, flags and values",

@@ -17,24 +17,29 @@ type command struct {
 	catalogue *models.Catalogue
 }
 
+// Commands are those of `rtap models`.
+var Commands = arguments.Subs{
+	{Name: "list", Run: catalogued((*command).list)},
+	{Name: "pull", Run: catalogued((*command).pull)},
+	{Name: "verify", Run: catalogued((*command).verify)},
+	{Name: "remove", Run: catalogued((*command).remove)},
+	{Name: "import", Run: catalogued((*command).importFolder)},
+}
+
 // Run is `rtap models`.
 func Run(ctx context.Context, env lifecycle.Env) error {
-	name := ""
-	if len(env.Args) > 0 {
-		name, env.Args = env.Args[0], env.Args[1:]
+	return Commands.Run(ctx, env, "rtap models")
+}
+
+// catalogued gives a command the catalogue.
+func catalogued(run func(*command, context.Context) error) lifecycle.App {
+	return func(ctx context.Context, env lifecycle.Env) error {
+		c, err := models.Load()
+		if err != nil {
+			return lifecycle.Usage(err)
+		}
+		return run(&command{env: env, catalogue: c}, ctx)
 	}
-	run := map[string]func(*command, context.Context) error{
-		"list": (*command).list, "pull": (*command).pull, "verify": (*command).verify,
-		"remove": (*command).remove, "import": (*command).importFolder,
-	}[name]
-	if run == nil {
-		return lifecycle.Usage(fmt.Errorf("rtap models %q: want list, pull, verify, remove or import", name))
-	}
-	c, err := models.Load()
-	if err != nil {
-		return lifecycle.Usage(err)
-	}
-	return run(&command{env: env, catalogue: c}, ctx)
 }
 
 // parse reads flags that may stand before, between and after the arguments.

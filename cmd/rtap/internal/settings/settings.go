@@ -16,21 +16,17 @@ import (
 	"github.com/rtap/rtap/pkg/service"
 )
 
-// Run is `rtap config`.
-func Run(ctx context.Context, env lifecycle.Env) error {
-	command := ""
-	if len(env.Args) > 0 {
-		command, env.Args = env.Args[0], env.Args[1:]
-	}
-	switch command {
-	case "show", "validate":
-		return file(env, command)
-	case "set", "unset", "changes":
-		return running(ctx, env, command)
-	default:
-		return lifecycle.Usage(fmt.Errorf("rtap config %q: want show, validate, set, unset or changes", command))
-	}
+// Commands are those of `rtap config`.
+var Commands = arguments.Subs{
+	{Name: "show", Run: func(_ context.Context, env lifecycle.Env) error { return file(env, "show") }},
+	{Name: "validate", Run: func(_ context.Context, env lifecycle.Env) error { return file(env, "validate") }},
+	{Name: "set", Run: func(ctx context.Context, env lifecycle.Env) error { return running(ctx, env, "set") }},
+	{Name: "unset", Run: func(ctx context.Context, env lifecycle.Env) error { return running(ctx, env, "unset") }},
+	{Name: "changes", Run: func(ctx context.Context, env lifecycle.Env) error { return running(ctx, env, "changes") }},
 }
+
+// Run is `rtap config`.
+func Run(ctx context.Context, env lifecycle.Env) error { return Commands.Run(ctx, env, "rtap config") }
 
 // flags gives the set that all commands begin with.
 func flags(name string, f *service.Flags, stderr io.Writer) *flag.FlagSet {
