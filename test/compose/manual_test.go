@@ -35,6 +35,7 @@ func (s *stack) manual(t *testing.T) {
 		"docker exec rtap-main ps aux | grep rtap-egress",
 		"docker exec rtap-main cat /proc/meminfo",
 		"docker exec rtap-main aplay -l",
+		"(docker exec rtap-main rtap bench latency 2>&1 || true) | grep 'docker run --rm rtap:latest rtap bench'",
 		"ss -tuln | grep -E '(6552|6553|5802|8080)'",
 		"docker exec rtap-main nc -z localhost 6553",
 		"docker exec rtap-main ls -la /app/models/ | grep moonshine-tiny-en",

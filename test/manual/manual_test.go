@@ -119,9 +119,13 @@ func TestCommandsExist(t *testing.T) {
 		if len(words) == 0 || words[0] == "help" || words[0] == "COMMAND" {
 			continue
 		}
-		names, ok := flags(words[0])
-		if !ok && len(words) > 1 {
+		var names []string
+		ok := false
+		if len(words) > 1 && !strings.HasPrefix(words[1], "-") {
 			names, ok = flags(words[:2]...)
+		}
+		if !ok {
+			names, ok = flags(words[0])
 		}
 		if !ok {
 			page, err := exec.CommandContext(t.Context(), rtap, words[0], "--help").Output()

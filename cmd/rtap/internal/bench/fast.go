@@ -24,9 +24,9 @@ const fastTimeout = 15 * time.Minute
 func fast(ctx context.Context, env lifecycle.Env, flags service.Flags, nats string, recordings []material.Recording) ([]measure.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, fastTimeout)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "rtap-bench-audio-*")
+	dir, err := rig.Folder("rtap-bench-audio-*")
 	if err != nil {
-		return nil, fmt.Errorf("making a folder for recordings: %w", err)
+		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	var sources []string

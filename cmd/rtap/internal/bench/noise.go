@@ -37,9 +37,9 @@ func noise(ctx context.Context, env lifecycle.Env) error {
 	if len(rest) > 0 || *long < time.Minute {
 		return lifecycle.Usage(fmt.Errorf("rtap bench noise: bad arguments %v: --duration wants at least 1m", rest))
 	}
-	dir, err := os.MkdirTemp("", "rtap-bench-audio-*")
+	dir, err := rig.Folder("rtap-bench-audio-*")
 	if err != nil {
-		return fmt.Errorf("making a folder for recordings: %w", err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	var sources []string

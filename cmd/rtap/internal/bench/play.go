@@ -102,9 +102,9 @@ func (p *played) earliest() int64 {
 
 // play runs the pipeline over the recordings in real time.
 func play(ctx context.Context, env lifecycle.Env, o liveOptions, recordings []material.Recording) (*played, error) {
-	dir, err := os.MkdirTemp("", "rtap-bench-audio-*")
+	dir, err := rig.Folder("rtap-bench-audio-*")
 	if err != nil {
-		return nil, fmt.Errorf("making a folder for recordings: %w", err)
+		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	p := &played{at: time.Now(), streams: make([]measure.Stream, len(recordings))}

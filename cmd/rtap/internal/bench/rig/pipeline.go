@@ -62,9 +62,9 @@ var ErrEnded = errors.New("the pipeline ended")
 
 // Start runs the pipeline and returns when every stage is ready. The caller closes it.
 func Start(ctx context.Context, o Options) (*Pipeline, error) {
-	dir, err := os.MkdirTemp("", "rtap-bench-*")
+	dir, err := Folder("rtap-bench-*")
 	if err != nil {
-		return nil, fmt.Errorf("making a data folder: %w", err)
+		return nil, err
 	}
 	p := &Pipeline{Dir: dir, stderr: &tail{}, done: make(chan struct{})}
 	if err := p.start(ctx, o); err != nil {
