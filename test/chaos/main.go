@@ -12,11 +12,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rtap/rtap/pkg/material"
-	"github.com/rtap/rtap/test/chaos/oracle"
 	"github.com/rtap/rtap/test/chaos/rig"
 )
 
@@ -24,8 +25,10 @@ type options struct {
 	bin, audio, json string
 	seed             uint64
 	short, plan      bool
-	keep             bool
-	only, from, to   string
+	keep, cluster    bool
+	only, without    string
+	from, to         string
+	part             int
 	most             time.Duration
 	streams          int
 }
@@ -43,9 +46,12 @@ func main() {
 	flag.BoolVar(&o.plan, "plan", false, "print the schedule and do nothing")
 	flag.BoolVar(&o.keep, "keep", false, "leave the folder with the log of all processes")
 	flag.StringVar(&o.only, "only", "", "only rounds whose name holds this `text` (or one of several with commas between), and the references that they need")
+	flag.StringVar(&o.without, "without", "", "no rounds whose name holds this `text` (or one of several with commas between)")
+	flag.BoolVar(&o.cluster, "cluster", false, "against a cluster of three servers, R3, instead of one; what needs a proxy, a small disk or rtap up is left out")
+	flag.IntVar(&o.part, "part", 0, "`1 or 2` of the suite (default 1, or both where rounds are named)")
 	flag.StringVar(&o.from, "from", "", "begin with the round whose name holds this `text`, after the references")
 	flag.StringVar(&o.to, "to", "", "end before the round whose name holds this `text`")
-	flag.DurationVar(&o.most, "most", 40*time.Minute, "begin no further round after so long")
+	flag.DurationVar(&o.most, "most", 37*time.Minute, "begin no further round after so long; the suite fails then")
 	flag.IntVar(&o.streams, "streams", 3, "streams at once")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -61,14 +67,26 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
-	rounds := makePlan(o.seed, o.short)
-	rounds = chosen(rounds, o)
+	rounds, err := chosen(makePlan(o.seed, o.short), o)
+	if err != nil {
+		return false, err
+	}
+	kind, without := rig.Single, []string(nil)
+	if o.cluster {
+		kind = rig.Cluster
+		if rounds, without = onCluster(rounds); !slices.ContainsFunc(rounds, func(r round) bool { return r.kind != kindNone }) {
+			return false, fmt.Errorf("none of these rounds can be played on a cluster: %s", strings.Join(without, ", "))
+		}
+	}
 	if o.plan {
 		printPlan(out, o.seed, rounds)
 		return false, nil
 	}
 	fmt.Fprintf(out, "SEED=%d\n", o.seed)
-	p, err := rig.New(o.bin, rig.Single)
+	if len(without) > 0 {
+		fmt.Fprintf(out, "left out on a cluster: %s\n", strings.Join(without, ", "))
+	}
+	p, err := rig.New(o.bin, kind)
 	if err != nil {
 		return false, err
 	}
@@ -82,8 +100,10 @@ func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
 		return false, err
 	}
 	began := time.Now()
-	report := report{Seed: o.seed, Began: began.UTC()}
+	report := report{Seed: o.seed, Began: began.UTC(), Cluster: o.cluster, Without: without}
 	for n, r := range rounds {
+		_, kills := r.planned()
+		report.PlannedKills += kills
 		if time.Since(began) > o.most || ctx.Err() != nil {
 			report.Left = append(report.Left, r.name)
 			continue
@@ -95,12 +115,14 @@ func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
 		got, err := one(ctx, o, p, n, r, s, short)
 		if err != nil { // as bad as any other; the rounds after it are still worth their time
 			p.StopSources()
-			got = &outcome{Name: r.name, Kind: r.kind, Stuck: 1, Verdict: oracle.Verdict{Notes: []string{"not judged: " + err.Error()}}}
+			got = newOutcome(r)
+			got.Stuck = 1
+			got.Notes = append(got.Notes, "not judged: "+err.Error())
 		}
 		report.Rounds = append(report.Rounds, got)
-		bad = bad || got.Bad()
 		printRound(out, got, n == 0)
 	}
+	bad = report.Bad()
 	report.Seconds = time.Since(began).Seconds()
 	report.sum(out)
 	if o.json != "" {
@@ -127,7 +149,9 @@ func one(ctx context.Context, o options, p *rig.Rig, n int, r round, s, short *s
 	defer func() { own.Close(err != nil || got.Bad() || o.keep) }()
 	if r.kind == kindDisk {
 		if err := own.SmallDisk(diskMB); err != nil {
-			return &outcome{Name: r.name, Kind: r.kind, Verdict: oracle.Verdict{Notes: []string{"not run: " + err.Error()}}}, nil
+			out := newOutcome(r)
+			out.missed("not run: %v", err)
+			return out, nil
 		}
 	}
 	if err := own.Start(ctx); err != nil {

@@ -2,10 +2,7 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/rtap/rtap/test/chaos/rig"
@@ -14,12 +11,21 @@ import (
 // point is a failpoint and the processes that come to it.
 type point struct {
 	name      string
+	of        string // which service's, where several come there
 	processes []string
 	// most is the highest pass at which it is killed; a place that a process comes to once,
 	// as it starts, has 1.
 	most int
-	// with is what must happen meanwhile for anybody to come there: a process to kill, or a cut.
+	// with is what must happen meanwhile for anybody to come there: a process to kill, a cut, or
+	// a gateway that is asked to stop.
 	with string
+}
+
+func (p *point) String() string {
+	if p.of == "" {
+		return p.name
+	}
+	return p.name + " of " + p.of
 }
 
 var (
@@ -29,7 +35,7 @@ var (
 	gateways = []string{rig.Gateway1, rig.Gateway2}
 )
 
-// points are all failpoints of the code; a test compares them.
+// points are all failpoints of the code; a test compares them. Other processes that come to them are in [further].
 var points = []point{
 	{name: "capture/positioned", processes: captures, most: 2},
 	{name: "capture/published", processes: captures, most: 300},
@@ -62,6 +68,26 @@ type round struct {
 	faults []fault
 	point  *point
 	kind   string
+	second bool // of the suite's two parts
+}
+
+// planned is how many faults are to happen, and kills how many of them are deaths by SIGKILL.
+func (r round) planned() (faults, kills int) {
+	switch r.kind {
+	case kindClients, kindOverload:
+		return 1, 0
+	}
+	for _, f := range r.faults {
+		if r.kind == kindPoint || r.kills(f) {
+			kills++
+		}
+	}
+	return len(r.faults), kills
+}
+
+// kills says whether a fault is the death of a process that is hit.
+func (r round) kills(f fault) bool {
+	return r.kind == kindKill || r.kind == kindDevice && (f.target == rig.NATS || f.target == leader)
 }
 
 // fault is one thing that happens.
@@ -85,7 +111,11 @@ const (
 	active  = "egress active"
 	standby = "egress standby"
 	leader  = "nats leader"
-	cut     = "cut of capture"
+	// follower and otherFollower are the two of the cluster that do not lead.
+	follower      = "nats follower"
+	otherFollower = "nats other follower"
+	cut           = "cut of capture"
+	handOver      = "stop of the active gateway"
 	// halfOpen swallows what the capture of a device sends.
 	halfOpen = "capture, half-open"
 )
@@ -106,18 +136,25 @@ const (
 	kindOverload = "overload"
 )
 
+// draw is what a seed gives, in the order in which it is asked for. What is added to the plan
+// draws last, so that the rounds before it stay what they were.
+type draw struct{ *rand.Rand }
+
+func (d draw) between(from, to time.Duration) time.Duration {
+	return (from + time.Duration(d.Int64N(int64(to-from)))).Round(time.Millisecond)
+}
+
+func (d draw) some(n int, targets []string, from, to time.Duration) (out []fault) {
+	for i := range n {
+		out = append(out, fault{d.between(300*time.Millisecond, 2500*time.Millisecond), targets[i%len(targets)], d.between(from, to), 0})
+	}
+	return out
+}
+
 // makePlan lays the whole suite out: the same seed gives the same.
 func makePlan(seed uint64, short bool) (rounds []round) {
-	r := rand.New(rand.NewPCG(seed, 6))
-	between := func(from, to time.Duration) time.Duration {
-		return (from + time.Duration(r.Int64N(int64(to-from)))).Round(time.Millisecond)
-	}
-	some := func(n int, targets []string, from, to time.Duration) (out []fault) {
-		for i := range n {
-			out = append(out, fault{between(300*time.Millisecond, 2500*time.Millisecond), targets[i%len(targets)], between(from, to), 0})
-		}
-		return out
-	}
+	r := draw{rand.New(rand.NewPCG(seed, 6))}
+	some := r.some
 	add := func(kind, name string, faults []fault) {
 		rounds = append(rounds, round{name: name, long: true, kind: kind, faults: faults})
 	}
@@ -136,7 +173,7 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 		}
 		rounds = append(rounds, round{name: "kill -9 of each", kind: kindKill, faults: mixed})
 		for _, n := range []string{"vad/recorded", "stt/stored", "egress/stored"} {
-			rounds = append(rounds, pointRound(n, 2, r))
+			rounds = append(rounds, pointRound(named(n), 2, r))
 		}
 		return rounds
 	}
@@ -164,69 +201,40 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 	add(kindDelay, "proxy delay 50-400 ms", some(cuts, services, 3*time.Second, 6*time.Second))
 	add(kindHalfOpen, "proxy half-open 1-6 s", some(cuts, services, time.Second, 6*time.Second))
 	rounds = append(rounds, round{name: "slow and vanishing clients", long: true, kind: kindClients})
-	for _, p := range points {
-		rounds = append(rounds, pointRound(p.name, passes, r))
+	for i := range points {
+		rounds = append(rounds, pointRound(&points[i], passes, r))
 	}
 	for _, name := range []string{"vad/closed", "vad/recorded", "stt/decoded", "egress/releasing", "egress/stored"} {
-		out := pointRound(name, 2, r)
-		out.name, out.kind = "SIGSTOP at "+name, kindStopAt
-		for i := range out.faults {
-			out.faults[i].length = between(2*time.Second, 4*time.Second)
-		}
-		rounds = append(rounds, out)
+		rounds = append(rounds, stopRound(named(name), r))
 	}
 	add(kindDisk, "disk full for 12-20 s", some(1, []string{rig.NATS}, 12*time.Second, 20*time.Second))
 	rounds[len(rounds)-1].on = rig.ByUp
 	rounds = append(rounds, round{name: fmt.Sprintf("overload by %d streams", burst), long: true, kind: kindOverload})
-	return rounds
+	return append(rounds, further(r)...)
 }
 
-func pointRound(name string, n int, r *rand.Rand) round {
+func named(name string) *point {
 	for i := range points {
-		if p := &points[i]; p.name == name {
-			out := round{name: "at " + name, kind: kindPoint, point: p}
-			for range n {
-				out.faults = append(out.faults, fault{pass: 1 + r.IntN(p.most), target: p.name, after: time.Duration(500+r.IntN(1500)) * time.Millisecond})
-			}
-			return out
+		if points[i].name == name {
+			return &points[i]
 		}
 	}
 	panic("no failpoint " + name)
 }
 
-// printPlan writes the schedule, to be compared with another run's.
-func printPlan(w io.Writer, seed uint64, rounds []round) {
-	fmt.Fprintf(w, "SEED=%d\n", seed)
-	for _, r := range rounds {
-		fmt.Fprintf(w, "%s\n", r.name)
-		for _, f := range r.faults {
-			fmt.Fprintf(w, "  %v\n", f)
-		}
+func pointRound(p *point, n int, r draw) round {
+	out := round{name: "at " + p.String(), kind: kindPoint, point: p}
+	for range n {
+		out.faults = append(out.faults, fault{pass: 1 + r.IntN(p.most), target: p.name, after: time.Duration(500+r.IntN(1500)) * time.Millisecond})
 	}
+	return out
 }
 
-// chosen are the rounds that were asked for, and the references that they need.
-func chosen(all []round, o options) (out []round) {
-	at := func(text string, without int) int {
-		if text == "" {
-			return without
-		}
-		return slices.IndexFunc(all, func(r round) bool { return strings.Contains(r.name, text) })
-	}
-	from, to := at(o.from, 0), at(o.to, len(all))
-	wanted := func(i int) bool {
-		return all[i].kind != kindNone && i >= from && i < to && slices.ContainsFunc(strings.Split(o.only, ","), func(text string) bool {
-			return strings.Contains(all[i].name, text)
-		})
-	}
-	for i, r := range all {
-		reference := false
-		for k, x := range all {
-			reference = reference || r.kind == kindNone && wanted(k) && (x.long == r.long || x.kind == kindOverload)
-		}
-		if wanted(i) || reference {
-			out = append(out, r)
-		}
+func stopRound(p *point, r draw) round {
+	out := pointRound(p, 2, r)
+	out.name, out.kind = "SIGSTOP at "+p.String(), kindStopAt
+	for i := range out.faults {
+		out.faults[i].length = r.between(2*time.Second, 4*time.Second)
 	}
 	return out
 }

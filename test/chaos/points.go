@@ -39,6 +39,7 @@ func (a *ambush) plan() string {
 		a.left = a.left[1:]
 	}
 	if a.r.kind == kindStopAt {
+		a.open = !a.ofCapture() // one alone sleeps; a capture has it from its start
 		return fmt.Sprintf("%s:%d=stop:%v", a.r.point.name, f.pass, f.length)
 	}
 	return fmt.Sprintf("%s:%d=kill", a.r.point.name, f.pass)
@@ -69,6 +70,12 @@ func (a *ambush) arm() {
 		// Only one, which gets the work from the other: that one has to be awake meanwhile.
 		pair := a.r.point.processes
 		one, other := a.p.Processes[pair[n%2]], a.p.Processes[pair[(n+1)%2]]
+		if a.ofCapture() {
+			a.kill(one)
+			time.Sleep(1500 * time.Millisecond)
+			a.kill(other)
+			return
+		}
 		other.Keep()
 		one.Arm(a.plan, a.fired)
 		time.Sleep(1500 * time.Millisecond)
@@ -80,17 +87,21 @@ func (a *ambush) arm() {
 		switch {
 		case q == nil || q.IsArmed():
 		case a.ofCapture():
-			// A capture that is asked to stop ends its streams.
-			if q.Signal(syscall.SIGKILL) {
-				a.out.Kills++
-			}
+			a.kill(q)
 		default:
 			q.Arm(a.plan, a.fired)
 		}
 	}
 }
 
-func (a *ambush) ofCapture() bool { return strings.HasPrefix(a.r.point.name, "capture/") }
+// kill ends a process that has to start anew; a capture that is asked to stop ends its streams.
+func (a *ambush) kill(q *rig.Process) {
+	if q != nil && q.Signal(syscall.SIGKILL) {
+		a.out.Kills++
+	}
+}
+
+func (a *ambush) ofCapture() bool { return a.r.point.processes[0] == rig.Capture1 }
 
 // atPoint kills or stops processes where they come to a failpoint.
 func atPoint(ctx context.Context, p *rig.Rig, r round, files map[string]string, w *watch, out *outcome) {
@@ -111,6 +122,11 @@ func atPoint(ctx context.Context, p *rig.Rig, r round, files map[string]string, 
 			}
 		}
 		p.Armed(nil, nil)
+		if out.Faults == 0 {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			out.missed("nobody came to %v; processes were started for: %s", r.point, strings.Join(out.Schedule, "; "))
+		}
 	}()
 	limit := time.Now().Add(w.length() + 5*time.Second)
 	help := time.Now().Add(4 * time.Second)
@@ -128,7 +144,7 @@ func atPoint(ctx context.Context, p *rig.Rig, r round, files map[string]string, 
 				took, ok = w.recovered(ctx, at)
 				_, n = a.hit()
 			}
-			conclude(p, at, took, ok, out, r.point.name)
+			conclude(p, at, took, ok, out, r.point.String())
 			if out.Faults >= len(r.faults) || time.Now().After(limit) {
 				return
 			}
@@ -146,14 +162,16 @@ func atPoint(ctx context.Context, p *rig.Rig, r round, files map[string]string, 
 // help does what must happen for anybody to come to the point.
 func (a *ambush) help(ctx context.Context) {
 	name := a.r.point.with
-	a.p.Note("%s, to come to %s", name, a.r.point.name)
-	if name == cut {
-		if err := a.p.Proxies["capture"].Cut(300 * time.Millisecond); err != nil {
+	a.p.Note("%s, to come to %v", name, a.r.point)
+	switch name {
+	case cut:
+		if err := disturb(a.p, kindCut, "capture", 300*time.Millisecond); err != nil {
 			a.p.Note("%v", err)
 		}
-		return
-	}
-	if a.p.Processes[holder(ctx, a.p, name)].Signal(syscall.SIGKILL) {
-		a.out.Kills++
+	case handOver:
+		serves, _ := a.p.Active(ctx)
+		a.p.Processes[serves].Signal(syscall.SIGTERM)
+	default:
+		a.kill(a.p.Processes[holder(ctx, a.p, name)])
 	}
 }

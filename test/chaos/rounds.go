@@ -32,27 +32,9 @@ func (s *set) length() time.Duration {
 	return time.Duration(longest) * time.Second / 16000
 }
 
-// outcome of a round.
-type outcome struct {
-	Name     string
-	Kind     string
-	Faults   int           // that happened
-	Kills    int           // deaths by SIGKILL among them
-	Stuck    int           // faults that the pipeline did not get over in time
-	Schedule []string      // of the faults that happened, as planned
-	Recovery []float64     // seconds, each
-	Failover float64       // seconds, longest from one gateway to the other
-	Took     time.Duration `json:"-"`
-	Seconds  float64
-	oracle.Verdict
-}
-
-// Bad says whether the round has broken a promise.
-func (o *outcome) Bad() bool { return o.Verdict.Bad() || o.Stuck > 0 }
-
 // play runs a round on a pipeline.
 func play(ctx context.Context, p *rig.Rig, n int, r round, s, short *set) (*outcome, error) {
-	out := &outcome{Name: r.name, Kind: r.kind}
+	out := newOutcome(r)
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 3*s.length()+drain+2*time.Minute+backlog)
 	defer cancel()
@@ -92,6 +74,7 @@ func play(ctx context.Context, p *rig.Rig, n int, r round, s, short *set) (*outc
 		out.Notes = append(out.Notes, "the streams did not end in time")
 	}
 	out.Failover = w.failover().Seconds()
+	out.account()
 	if err := judge(ctx, p, s, slices.Sorted(maps.Keys(files)), clients, results, out); err != nil {
 		return out, err
 	}
@@ -165,7 +148,7 @@ func inject(ctx context.Context, p *rig.Rig, r round, files map[string]string, w
 		var err error
 		if stop, err = p.Record(ctx, streams, paths, w.length()); err != nil {
 			out.Lost++
-			out.Notes = append(out.Notes, err.Error())
+			out.missed("%v", err)
 			return
 		}
 	} else {
@@ -194,7 +177,9 @@ func inject(ctx context.Context, p *rig.Rig, r round, files map[string]string, w
 		}
 		w.fault()
 		at := time.Now()
-		if !strike(ctx, p, r, f) {
+		if err := strike(ctx, p, r, f); err != nil {
+			p.Note("%s: %v", f.target, err)
+			out.missed("%s: %v", f.target, err)
 			continue
 		}
 		if r.kind == kindDisk { // there is space again
@@ -203,7 +188,7 @@ func inject(ctx context.Context, p *rig.Rig, r round, files map[string]string, w
 		}
 		out.Faults++
 		out.Schedule = append(out.Schedule, f.String())
-		if r.kind == kindKill || r.kind == kindDevice && f.target == rig.NATS {
+		if r.kills(f) {
 			out.Kills++
 		}
 		settle(ctx, p, w, at, out, f.target)

@@ -2,64 +2,74 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/rtap/rtap/test/chaos/rig"
 )
 
-// strike does one fault; it returns when the fault is over, and false when there was
-// nobody to hit.
-func strike(ctx context.Context, p *rig.Rig, r round, f fault) bool {
+// strike does one fault. It returns when the fault is over, or says why it cannot be done.
+func strike(ctx context.Context, p *rig.Rig, r round, f fault) error {
 	target := f.target
-	if target == active || target == standby {
+	switch target {
+	case active, standby:
 		a, s := p.Active(ctx)
 		target = map[string]string{active: a, standby: s}[target]
-	}
-	if r.kind == kindCut || r.kind == kindDevice && target == "capture" || r.kind == kindDelay || r.kind == kindHalfOpen {
-		p.Note("%s of %s for %v", r.kind, target, f.length)
-		proxy := p.Proxies[target]
-		var err error
-		switch r.kind {
-		case kindCut, kindDevice:
-			err = proxy.Cut(f.length)
-		case kindDelay:
-			err = proxy.Delay(f.length/15, f.length)
-		default:
-			err = proxy.HalfOpen(f.length)
-		}
+	case leader, follower, otherFollower:
+		leads, err := p.Leader(ctx)
 		if err != nil {
-			p.Note("%v", err)
+			return err
 		}
-		return err == nil
+		at := slices.Index(rig.Nodes, leads) + map[string]int{leader: 0, follower: 1, otherFollower: 2}[target]
+		target = rig.Nodes[at%len(rig.Nodes)]
 	}
-	if r.kind == kindDisk {
+	switch {
+	case r.kind == kindCut, r.kind == kindDelay, r.kind == kindHalfOpen, target == halfOpen, r.kind == kindDevice && target == "capture":
+		return disturb(p, r.kind, target, f.length)
+	case r.kind == kindDisk:
 		p.Note("the disk is full for %v", f.length)
 		if err := p.Fill(f.length); err != nil {
-			p.Note("%v", err)
-			return false
+			return err
 		}
 		p.Note("the disk has space again")
-		return true
-	}
-	if target == leader {
-		target = p.Leader(ctx)
-	}
-	if target == halfOpen {
-		p.Note("%s for %v", target, f.length)
-		return p.Proxies["capture"].HalfOpen(f.length) == nil
+		return nil
 	}
 	name := holder(ctx, p, target)
-	p.Note("%s of %s (%s) for %v", r.kind, target, name, f.length)
+	p.Note("%s of %s (%s) for %v", r.kind, f.target, name, f.length)
 	process := p.Processes[name]
-	if process == nil {
-		return false
+	hit := process != nil
+	switch {
+	case hit && r.kind == kindStop:
+		hit = process.Pause(f.length)
+	case hit:
+		hit = process.Signal(syscall.SIGKILL)
 	}
-	if r.kind == kindStop {
-		return process.Pause(f.length)
+	if !hit {
+		return fmt.Errorf("%s did not run", name)
 	}
-	return process.Signal(syscall.SIGKILL)
+	return nil
+}
+
+// disturb does a fault on the way between a service and the server.
+func disturb(p *rig.Rig, kind, target string, d time.Duration) error {
+	p.Note("%s of %s for %v", kind, target, d)
+	service := target
+	if target == halfOpen {
+		service = "capture"
+	}
+	proxy := p.Proxies[service]
+	switch {
+	case proxy == nil:
+		return fmt.Errorf("there is no proxy between %s and the server", service)
+	case kind == kindHalfOpen, target == halfOpen:
+		return proxy.HalfOpen(d)
+	case kind == kindDelay:
+		return proxy.Delay(d/15, d)
+	}
+	return proxy.Cut(d)
 }
 
 // holder is the process of a service that has the most to do: it is the one whose death hurts.

@@ -14,11 +14,17 @@ type report struct {
 	Began   time.Time
 	Seconds float64
 	Rounds  []*outcome
+	// PlannedKills are the deaths by SIGKILL that were to happen, and Kills those that did: more,
+	// where somebody had to be killed for another to come to a failpoint.
+	PlannedKills, Kills int
+	// Cluster says that there were three servers, and Without names the rounds that are none for them.
+	Cluster bool     `json:",omitempty"`
+	Without []string `json:",omitempty"`
 	// Left are rounds for which there was no time.
 	Left []string `json:",omitempty"`
 }
 
-const columns = "%-28s %5s %5s %6s %6s %5s %7s %6s %4s %5s %5s %5s %7s %7s %8s\n"
+const columns = "%-32s %5s %5s %6s %6s %5s %7s %6s %4s %5s %5s %5s %7s %7s %8s\n"
 
 func printRound(w io.Writer, o *outcome, head bool) {
 	if head {
@@ -36,7 +42,12 @@ func printRound(w io.Writer, o *outcome, head bool) {
 	}
 }
 
-// sum prints the last line.
+// Bad says whether a round was, or was not even begun.
+func (r *report) Bad() bool {
+	return len(r.Left) > 0 || slices.ContainsFunc(r.Rounds, (*outcome).Bad)
+}
+
+// sum prints the last lines.
 func (r *report) sum(w io.Writer) {
 	all := &outcome{Name: "all"}
 	for _, o := range r.Rounds {
@@ -50,9 +61,15 @@ func (r *report) sum(w io.Writer) {
 		all.Add(v)
 	}
 	printRound(w, all, false)
-	fmt.Fprintf(w, "%d rounds in %.0f s; SEED=%d\n", len(r.Rounds), r.Seconds, r.Seed)
+	r.Kills = all.Kills
+	fmt.Fprintf(w, "%d rounds in %.0f s; kill -9: %d planned, %d happened; SEED=%d\n", len(r.Rounds), r.Seconds, r.PlannedKills, r.Kills, r.Seed)
+	for _, o := range r.Rounds {
+		if o.idle() {
+			fmt.Fprintf(w, "no fault happened: %s\n", o.Name)
+		}
+	}
 	if len(r.Left) > 0 {
-		fmt.Fprintf(w, "not run, for want of time: %v\n", r.Left)
+		fmt.Fprintf(w, "not begun, for want of time: %s\n", strings.Join(r.Left, ", "))
 	}
 }
 

@@ -2,9 +2,11 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,13 +78,31 @@ func (r *Rig) cluster() error {
 	return nil
 }
 
-// Leader is the server that leads the transcript log's three.
-func (r *Rig) Leader(ctx context.Context) string {
+// Leader is the server that leads the transcript log's three. An election is waited for.
+func (r *Rig) Leader(ctx context.Context) (name string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		if name, err = r.leads(ctx); err == nil {
+			return name, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("finding the server that leads: %w", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (r *Rig) leads(ctx context.Context) (name string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	s, err := r.Bus.JS().Stream(ctx, bus.StreamTranscripts)
-	if err != nil || s.CachedInfo().Cluster == nil || s.CachedInfo().Cluster.Leader == "" {
-		return Nodes[0]
+	if err != nil {
+		return "", err
 	}
-	return s.CachedInfo().Cluster.Leader
+	if c := s.CachedInfo().Cluster; c != nil && slices.Contains(Nodes, c.Leader) {
+		return c.Leader, nil
+	}
+	return "", errors.New("nobody leads")
 }
