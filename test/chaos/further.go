@@ -14,7 +14,7 @@ var elsewhere = []point{
 	{name: "lease/releasing", of: "capture", processes: captures, most: 1},
 }
 
-// further is the second part of the suite.
+// further are the rounds behind all others, most of the suite's second part.
 func further(r draw) (rounds []round) {
 	add := func(on rig.Kind, kind, name string, faults []fault) {
 		rounds = append(rounds, round{name: name, long: true, on: on, kind: kind, faults: faults})

@@ -208,8 +208,8 @@ func makePlan(seed uint64, short bool) (rounds []round) {
 		rounds = append(rounds, stopRound(named(name), r))
 	}
 	add(kindDisk, "disk full for 12-20 s", some(1, []string{rig.NATS}, 12*time.Second, 20*time.Second))
-	rounds[len(rounds)-1].on = rig.ByUp
-	rounds = append(rounds, round{name: fmt.Sprintf("overload by %d streams", burst), long: true, kind: kindOverload})
+	rounds[len(rounds)-1].on, rounds[len(rounds)-1].second = rig.ByUp, true
+	rounds = append(rounds, round{name: fmt.Sprintf("overload by %d streams", burst), long: true, kind: kindOverload, second: true})
 	return append(rounds, further(r)...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -73,13 +74,10 @@ func TestPlan(t *testing.T) {
 // TestPlanStays: what is added to the suite is added behind what a seed has given before. The
 // sum is over a schedule's text; if it has to change, old seeds mean something else.
 func TestPlanStays(t *testing.T) {
-	first, err := chosen(makePlan(28, false), options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := makePlan(28, false)
 	var out strings.Builder
-	printPlan(&out, 28, first)
+	printPlan(&out, 28, all[:len(all)-len(further(draw{rand.New(rand.NewPCG(0, 0))}))])
 	if got := fmt.Sprintf("%x", sha256.Sum256([]byte(out.String()))); got != "b96f8e527342ae82b920023a0d60a672863016e7dde94ba8dc2f096ad3d14859" {
-		t.Errorf("the first part of seed 28 is another one: %s", got)
+		t.Errorf("seed 28 means something else: %s", got)
 	}
 }
