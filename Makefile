@@ -52,7 +52,7 @@ e2e: test-data ## only the end-to-end tests, with the real binaries
 simulate: ## SCHEDULES=2000 schedules of deaths, pauses and losses on a fake clock; SEED=n repeats one with its log
 	@set -o pipefail; go test -count=1 -timeout 60m -v -run '^TestSchedules$$' ./test/simulation $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),2000)) | grep -v '^ *\(=== RUN\|--- PASS\)'
 
-chaos: build chaos-programs ## kills, stops, cuts and named moments against the real pipeline, 36 minutes; SEED=n repeats a schedule
+chaos: build chaos-programs ## kills, stops, cuts and named moments against the real pipeline, half an hour; SEED=n repeats a schedule
 	RTAP_TEST_AUDIO=$${RTAP_TEST_AUDIO:-$$([ -d ../shared/audio ] && echo ../shared/audio)} bin/chaos/chaos -json bin/chaos/report.json $(CHAOSFLAGS)
 
 chaos-programs: # the five programs with failpoints, and the suite
