@@ -78,7 +78,7 @@ func (g *gateway) served(t *testing.T, c *gorilla.Conn) {
 // before the gateway has given its connection up, finds behind the last final that it was
 // given the code 1013 and the number of the next one. With that it gets the rest, each once.
 func TestSlowClientIsToldWhereToResume(t *testing.T) {
-	const burst = 60
+	const burst = 20
 	for name, tt := range map[string]struct{ query, reason string }{
 		"one stream":     {"streams=s", "slow consumer: resume with from_seq=%d"},
 		"from a number":  {"streams=s&from_seq=1", "slow consumer: resume with from_seq=%d"},
@@ -102,7 +102,7 @@ func TestSlowClientIsToldWhereToResume(t *testing.T) {
 			}
 			// It sleeps: the burst is more than its queue and all buffers on the way hold. The hub
 			// serves both in one go, so what the quick one has was offered to the slow one too.
-			big := strings.Repeat("x", 200_000)
+			big := strings.Repeat("x", 100_000)
 			for i := range burst {
 				g.final(t, fmt.Sprint(i, big))
 				if got := next(t, quick).GetRtap().GetSeq(); got != g.seq {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -51,7 +52,12 @@ func start(t *testing.T, change func(*config.Config)) *gateway {
 	wg.Go(func() { _ = hub.Run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait(); b.Conn().Close() })
 	<-hub.Ready()
-	g := &gateway{bus: b, server: httptest.NewServer(websocket.New(rt, hub, websocket.NewDoor(rt)))}
+	g := &gateway{bus: b, server: httptest.NewUnstartedServer(websocket.New(rt, hub, websocket.NewDoor(rt)))}
+	g.server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		_ = c.(*net.TCPConn).SetWriteBuffer(64 << 10) // a slow client is one soon
+		return ctx
+	}
+	g.server.Start()
 	t.Cleanup(g.server.Close)
 	return g
 }
