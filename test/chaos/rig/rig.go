@@ -149,7 +149,8 @@ func set(key string, value int) string { return key + "=" + strconv.Itoa(value) 
 
 func (r *Rig) args(service string, settings ...string) []string {
 	if r.kind == Cluster {
-		return arguments(append(settings, "nats.url="+r.URL, "nats.replicas=3", "nats.user="+service, "nats.password="+password, "nats.inbox_prefix=_INBOX_"+service))
+		// An election takes longer than the usual ring holds.
+		return arguments(append(settings, "audio.ring_buffer_size_ms=15000", "nats.url="+r.URL, "nats.replicas=3", "nats.user="+service, "nats.password="+password, "nats.inbox_prefix=_INBOX_"+service))
 	}
 	return arguments(append(settings, "nats.url=nats://"+r.Proxies[service].Listen()))
 }
