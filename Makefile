@@ -52,7 +52,7 @@ e2e: test-data ## only the end-to-end tests, with the real binaries
 simulate: ## SCHEDULES=2000 schedules of deaths, pauses and losses on a fake clock; SEED=n repeats one with its log
 	@set -o pipefail; go test -count=1 -timeout 60m -v -run '^TestSchedules$$' ./test/simulation $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),2000)) | grep -v '^ *\(=== RUN\|--- PASS\)'
 
-chaos: build chaos-programs ## kills, stops, cuts and named moments against the real pipeline, half an hour; SEED=n repeats a schedule
+chaos: build chaos-programs ## kills, stops, cuts and named moments against the real pipeline, forty minutes; SEED=n repeats a schedule
 	RTAP_TEST_AUDIO=$${RTAP_TEST_AUDIO:-$$([ -d ../shared/audio ] && echo ../shared/audio)} bin/chaos/chaos -json bin/chaos/report.json $(CHAOSFLAGS)
 
 chaos-programs: # the five programs with failpoints, and the suite
@@ -75,8 +75,8 @@ image: ## rtap:latest, the image of docker-compose.yml
 	docker build -f deploy/docker/Dockerfile -t rtap:latest --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) \
 	  --build-arg WHISPER_BACKEND=$(WHISPER_BACKEND) .
 
-e2e-compose: ## the container stack as an operator runs it; needs Docker or Podman, the manual's ports, ten minutes
-	go test -tags compose -count=1 -timeout 40m -v ./test/compose
+e2e-compose: ## the container stack as an operator runs it; needs Docker or Podman, the manual's ports, twenty minutes
+	go test -tags compose -count=1 -timeout 60m -v ./test/compose
 
 test-clients: build ## Deepgram's SDKs, websockets and pyzmq against /v1/listen; installs them with pip and npm
 	test/clients/run.sh
