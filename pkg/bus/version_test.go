@@ -1,15 +1,14 @@
 package bus_test
 
 import (
-	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"testing"
 
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/lifecycle"
+	"github.com/rtap/rtap/pkg/testkit"
 )
 
 func TestOlder(t *testing.T) {
@@ -24,35 +23,8 @@ func TestOlder(t *testing.T) {
 
 // TestOldServer: a server of an old version ends the process with one line.
 func TestOldServer(t *testing.T) {
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = fmt.Fprint(c, `INFO {"server_id":"OLD","version":"2.10.4","max_payload":1048576}`+"\r\n")
-			buf := make([]byte, 4096)
-			for {
-				n, err := c.Read(buf)
-				if err != nil {
-					_ = c.Close()
-					break
-				}
-				if strings.Contains(string(buf[:n]), "PING") {
-					_, _ = fmt.Fprint(c, "PONG\r\n")
-				}
-			}
-		}
-	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
 	cfg := config.Default()
-	cfg.NATS.URL = "nats://ada:secret@" + l.Addr().String()
+	cfg.NATS.URL = "nats://ada:secret@" + testkit.OldServer(t, "2.10.4")
 	b, err := bus.Connect(cfg, "test", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
