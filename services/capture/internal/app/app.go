@@ -17,9 +17,9 @@ import (
 	"github.com/rtap/rtap/pkg/native"
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
+	"github.com/rtap/rtap/services/capture/internal/channels"
 	"github.com/rtap/rtap/services/capture/internal/device"
 	"github.com/rtap/rtap/services/capture/internal/ingest"
-	"github.com/rtap/rtap/services/capture/internal/mono"
 	"github.com/rtap/rtap/services/capture/internal/source"
 )
 
@@ -79,7 +79,7 @@ func open(rt *service.Runtime, spec source.Spec) (input, error) {
 	}
 	switch spec.Kind {
 	case source.KindFile:
-		return openFile(spec.Name, spec, mono.For(rt, spec.Stream))
+		return openFile(spec.Name, spec, channels.For(rt, spec.Stream))
 	case source.KindMock:
 		path, err := native.Locate("jfk")
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/capture/internal/channels"
 	"github.com/rtap/rtap/services/capture/internal/device"
 	"github.com/rtap/rtap/services/capture/internal/mono"
 	"github.com/rtap/rtap/services/capture/internal/source"
@@ -35,7 +36,7 @@ type mic struct {
 }
 
 func openMic(rt *service.Runtime, spec source.Spec, wanted string) (*mic, error) {
-	how := mono.For(rt, spec.Stream)
+	how := channels.For(rt, spec.Stream)
 	rec, err := device.Record(rt.Config.Audio.Backend, wanted, rt.Config.Audio.RingBufferSizeMS, how)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/ingest"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
-	"github.com/rtap/rtap/services/capture/internal/mono"
+	"github.com/rtap/rtap/services/capture/internal/channels"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -25,7 +25,7 @@ func (f *follower) begin(ctx context.Context, chunk *rtapv1.IngestChunk) error {
 		return err
 	}
 	f.session = chunk.GetSession()
-	how := mono.For(f.rt, f.id)
+	how := channels.For(f.rt, f.id)
 	if err := how.Fits(format.Channels); err != nil {
 		f.log.Warn("a remote client's channels are mixed", "reason", err)
 	}

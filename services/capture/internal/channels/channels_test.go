@@ -1,7 +1,8 @@
-package mono_test
+package channels_test
 
 import (
 	"log/slog"
+	"math"
 	"testing"
 	"time"
 
@@ -13,8 +14,12 @@ import (
 	"github.com/rtap/rtap/pkg/testkit"
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/capture/internal/channels"
 	"github.com/rtap/rtap/services/capture/internal/mono"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestToldOnTheBus: what is found is an event and a count, once however often a file is read
 // from its beginning.
@@ -26,18 +31,19 @@ func TestToldOnTheBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	metrics := obs.NewMetrics("capture", "test")
-	how := mono.For(&service.Runtime{Config: cfg, Log: slog.New(slog.DiscardHandler), Service: "capture", Metrics: metrics, Bus: b}, "s")
-	v := voice(12, 1)
-	play := func(second []float32) {
+	how := channels.For(&service.Runtime{Config: cfg, Log: slog.New(slog.DiscardHandler), Service: "capture", Metrics: metrics, Bus: b}, "s")
+	const rate, seconds = 2000, 12
+	play := func(gain float32) { // of the second channel, against the first one's tone
 		m := mono.New(2, rate, how)
-		for i := range v {
-			m.Frame()[0], m.Frame()[1] = v[i], second[i]
+		for i := range seconds * rate {
+			x := float32(0.2 * math.Sin(2*math.Pi*110*float64(i)/rate))
+			m.Frame()[0], m.Frame()[1] = x, gain*x
 			m.Mix()
 		}
 	}
-	play(times(-1, v))
-	play(times(-1, v))
-	play(make([]float32, len(v)))
+	play(-1)
+	play(-1)
+	play(0)
 	for _, want := range []string{mono.ProblemOpposite, mono.ProblemOneSided} {
 		select {
 		case m := <-events:

@@ -1,18 +1,21 @@
-package mono
+// Package channels tells the operator what is found about a source's channels where they
+// become one.
+package channels
 
 import (
 	"log/slog"
 
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/capture/internal/mono"
 )
 
 // For is how the channels of a stream's source become one by the configuration. What is found
 // is told by the log, the metric and an event, once however often the source is read again. For
 // one mixer at a time.
-func For(rt *service.Runtime, stream string) How {
+func For(rt *service.Runtime, stream string) mono.How {
 	t := &teller{rt: rt, stream: stream, log: rt.Log.With("stream_id", stream), told: map[string]string{}}
-	return How{Channel: rt.Config.Audio.ChannelNumber(), Tell: t.tell}
+	return mono.How{Channel: rt.Config.Audio.ChannelNumber(), Tell: t.tell}
 }
 
 type teller struct {
@@ -22,7 +25,7 @@ type teller struct {
 	told   map[string]string // the message of each problem that lasts
 }
 
-func (t *teller) tell(f Finding) {
+func (t *teller) tell(f mono.Finding) {
 	severity := rtapv1.ServiceEvent_SEVERITY_INFO
 	switch {
 	case f.Over && t.told[f.Problem] == "", !f.Over && t.told[f.Problem] == f.Message:
