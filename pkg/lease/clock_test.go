@@ -13,9 +13,11 @@ import (
 	"github.com/rtap/rtap/pkg/lease"
 )
 
-// bucket is a store in memory with the clock of the test, which may be cut off.
+// bucket is a store in memory with the clock of the test, which may be cut off. Its wall clock may be
+// set back: what stands in it then stays that much longer.
 type bucket struct {
 	mu       sync.Mutex
+	back     time.Duration
 	revision uint64
 	entries  map[string]entry
 	watchers map[int]func(string, bool)
@@ -52,7 +54,7 @@ func (c *client) do(ctx context.Context, f func() error) error {
 	}
 	c.b.mu.Lock()
 	for key, e := range c.b.entries {
-		if time.Since(e.at) >= lease.TTL {
+		if time.Since(e.at)-c.b.back >= lease.TTL {
 			delete(c.b.entries, key)
 		}
 	}
@@ -66,7 +68,7 @@ func (c *client) put(key string, value []byte, last uint64) (revision uint64, er
 		return 0, lease.ErrTaken
 	}
 	c.b.revision++
-	c.b.entries[key] = entry{value, c.b.revision, time.Now()}
+	c.b.entries[key] = entry{value, c.b.revision, time.Now().Add(-c.b.back)}
 	for _, w := range c.b.watchers {
 		w(key, false)
 	}
@@ -192,6 +194,50 @@ func TestHolderKnowsBeforeOthers(t *testing.T) {
 	}
 }
 
+// setBack sets the server's clock back.
+func (b *bucket) setBack(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.back += d
+}
+
+// TestClockSetBack: the holder dies just as the server's clock is set back by an hour, and
+// another has the lease long before that hour is over.
+func TestClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		var died atomic.Bool
+		go func() {
+			_ = keeper(b.as(func(ctx context.Context) error {
+				if died.Load() {
+					return dead(ctx)
+				}
+				return nil
+			}), "key", "a", nil).Do(t.Context(), lease.Wait)
+		}()
+		time.Sleep(5 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		took := make(chan time.Time, 1)
+		go func() {
+			_ = keeper(b.as(fine), "key", "b", nil).Do(ctx, func(context.Context, lease.Token) error {
+				took <- time.Now()
+				return nil
+			})
+			close(took)
+		}()
+		time.Sleep(5 * time.Second)
+		died.Store(true)
+		b.setBack(time.Hour)
+		at := time.Now()
+		if then, ok := <-took; !ok {
+			t.Error("nobody takes it")
+		} else if waited := then.Sub(at); waited > 3*lease.TTL {
+			t.Errorf("taken after %v", waited)
+		}
+	})
+}
+
 // TestReleaseIsHeard: a hand-over takes no poll.
 func TestReleaseIsHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -267,7 +313,7 @@ func TestOthers(t *testing.T) {
 	})
 }
 
-// TestManySchedules: whatever the links do, two never hold the lease at once, and it is
+// TestManySchedules: whatever the links do, and whenever the server's clock is set back, two never hold the lease at once, and it is
 // always held again soon after the links are well.
 func TestManySchedules(t *testing.T) {
 	for seed := range uint64(300) {
@@ -278,6 +324,9 @@ func TestManySchedules(t *testing.T) {
 			n := func(limit int) int { mu.Lock(); defer mu.Unlock(); return r.IntN(limit) }
 			quiet := false
 			link := func(ctx context.Context) error {
+				if seed%2 == 1 && n(50) == 0 {
+					b.setBack(time.Minute)
+				}
 				delay, fate := time.Duration(n(int(20*time.Millisecond))), n(20)
 				mu.Lock()
 				well := quiet

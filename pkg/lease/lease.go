@@ -110,6 +110,8 @@ type Keeper struct {
 	notify func(Change)
 	now    state
 	value  []byte // what was last tried to write
+
+	standing standing
 }
 
 // New makes a keeper; notify is told of every change, before the work of a term begins and

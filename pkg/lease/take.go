@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -15,6 +16,11 @@ const (
 	eagerEvery = 10 * time.Millisecond
 	eagerTries = 20
 )
+
+// overdue is how long who waits sees a lease that nobody renews before it takes it from a server that does
+// not let it go. Servers let go by their wall clock: where that was set back, a lease whose holder has just
+// died stands for as long as the step was, and all that were written after it with it.
+const overdue = TTL + 2*Margin
 
 // timeout bounds one request, so that a server that has gone is noticed.
 const timeout = RenewEvery
@@ -101,7 +107,7 @@ func (w watch) wait(ctx context.Context, eager int, taken bool) (int, error) {
 	}
 }
 
-// try takes the lease if it is free, or if what stands there is this keeper's own: of a
+// try takes the lease if it is free or nobody renews it, or if what stands there is this keeper's own: of a
 // write whose answer was lost, or of a term that it had to give up.
 func (k *Keeper) try(ctx context.Context) (Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -110,16 +116,19 @@ func (k *Keeper) try(ctx context.Context) (Token, error) {
 	if err != nil && !errors.Is(err, ErrFree) {
 		return Token{}, err
 	}
-	mine := err == nil && k.ours(value)
-	if err == nil && !mine {
+	stands := err == nil
+	if stands && !k.ours(value) {
 		k.seen(value)
-		return Token{}, ErrTaken
+		if !k.standing.overdue(value, last) {
+			return Token{}, ErrTaken
+		}
+		k.log.Warn("the server keeps a lease that is not renewed, perhaps because its clock was set back: taking it")
 	}
 	if err := k.encode(); err != nil {
 		return Token{}, err
 	}
 	sent, revision := time.Now(), uint64(0)
-	if mine {
+	if stands {
 		revision, err = k.store.Update(ctx, k.claim.Key, k.value, last)
 	} else {
 		revision, err = k.store.Create(ctx, k.claim.Key, k.value)
@@ -134,4 +143,20 @@ func (k *Keeper) try(ctx context.Context) (Token, error) {
 	t := Token{made, revision}
 	k.now.begin(t, sent)
 	return t, nil
+}
+
+// standing is another's lease as it was last seen, and since when it has been that.
+type standing struct {
+	value    []byte
+	revision uint64
+	since    time.Time
+}
+
+// overdue notes what stands there and says whether it has for too long: its holder gave up [TTL] - [Margin]
+// after it sent that, which was before it was first seen here.
+func (s *standing) overdue(value []byte, revision uint64) bool {
+	if s.revision != revision || !bytes.Equal(s.value, value) {
+		*s = standing{value, revision, time.Now()}
+	}
+	return time.Since(s.since) >= overdue
 }
