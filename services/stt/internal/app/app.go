@@ -35,7 +35,10 @@ func Run(ctx context.Context, env lifecycle.Env) error {
 			return w.Run(ctx)
 		}})
 	}
-	parts = append(parts, lifecycle.Part{Name: "settings", Run: c.follow})
+	parts = append(parts,
+		lifecycle.Part{Name: "redelivery", Run: func(ctx context.Context) error { return transcriber.WatchRedelivery(ctx, rt) }},
+		lifecycle.Part{Name: "settings", Run: c.follow},
+	)
 	return rt.Run(ctx, rt.Config.HTTP.STT, "http.stt", parts...)
 }
 

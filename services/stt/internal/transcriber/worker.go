@@ -66,8 +66,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	})
 	for _, in := range []intake{
-		{bus.StreamJobs, "stt-final", bus.AllFinalJob, classFinal, w.final},
-		{bus.StreamJobs, "stt-ready", bus.AllReady, classes, w.ready},
+		{bus.StreamJobs, finalDurable, bus.AllFinalJob, classFinal, w.final},
+		{bus.StreamJobs, readyDurable, bus.AllReady, classes, w.ready},
 		{bus.StreamDrafts, "stt-speculative", bus.AllSpeculative, classSpeculative, w.speculative},
 		{bus.StreamDrafts, "stt-draft", bus.AllDrafts, classInterim, w.interim},
 	} {
@@ -79,6 +79,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	wg.Wait()
 	return ctx.Err()
 }
+
+const (
+	// heartbeat of a request for work that waits. A request that reaches the server as a consumer is removed
+	// has no answer at all: two heartbeats later the consumer is made anew.
+	heartbeat = 5 * time.Second
+	// removal is how long the server may take to remove a consumer after it has said so.
+	removal = 200 * time.Millisecond
+)
 
 // loop fetches one message at a time and only when it can be worked on, so that workers
 // share the load.
@@ -113,12 +121,15 @@ func (w *Worker) fetch(ctx context.Context, c jetstream.Consumer, in intake) err
 			pause(ctx, probePause)
 			continue
 		}
-		msg, err := c.Next(jetstream.FetchContext(ctx))
+		msg, err := c.Next(jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(heartbeat))
 		if err != nil {
 			release()
 		}
 		switch {
 		case errors.Is(err, jetstream.ErrMsgIteratorClosed), errors.Is(err, context.Canceled):
+			return nil
+		case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrNoHeartbeat):
+			pause(ctx, removal)
 			return nil
 		case idle(err):
 			continue
