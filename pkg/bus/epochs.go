@@ -14,39 +14,49 @@ import (
 // stream id has a dot.
 func epochKey(stream string) string { return "epoch." + stream }
 
-// NewestEpoch returns the highest epoch of a stream that was given out or stored; 0 without any.
-func (b *Bus) NewestEpoch(ctx context.Context, stream string) (uint64, error) {
+// Epoch is one that was given out or stored; number 0 is none.
+type Epoch struct {
+	Number uint64
+	// Source and Run say whose it is, as its frames do; empty where nobody wrote it down.
+	Source, Run string
+}
+
+// NewestEpoch returns the highest epoch of a stream.
+func (b *Bus) NewestEpoch(ctx context.Context, stream string) (Epoch, error) {
 	newest, _, err := b.newestEpoch(ctx, stream)
 	return newest, err
 }
 
 // newestEpoch is NewestEpoch with the revision of the counter.
-func (b *Bus) newestEpoch(ctx context.Context, stream string) (newest, revision uint64, err error) {
-	if newest, err = b.KnownEpoch(ctx, stream); err != nil {
-		return 0, 0, err
+func (b *Bus) newestEpoch(ctx context.Context, stream string) (newest Epoch, revision uint64, err error) {
+	if newest.Number, err = b.KnownEpoch(ctx, stream); err != nil {
+		return Epoch{}, 0, err
 	}
 	kv, err := b.bucket(ctx, BucketCheckpoints)
 	if err != nil {
-		return 0, 0, err
+		return Epoch{}, 0, err
 	}
 	e, err := kv.Get(ctx, epochKey(stream))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return newest, 0, nil
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading the newest epoch of %s: %w", stream, err)
+		return Epoch{}, 0, fmt.Errorf("reading the newest epoch of %s: %w", stream, err)
 	}
 	given := &rtapv1.Checkpoint{}
 	if err := proto.Unmarshal(e.Value(), given); err != nil {
-		return 0, 0, fmt.Errorf("decoding the newest epoch of %s: %w", stream, err)
+		return Epoch{}, 0, fmt.Errorf("decoding the newest epoch of %s: %w", stream, err)
 	}
-	return max(newest, given.GetEpoch()), e.Revision(), nil
+	if given.GetEpoch() >= newest.Number {
+		newest = Epoch{Number: given.GetEpoch(), Source: given.GetSource(), Run: given.GetRun()}
+	}
+	return newest, e.Revision(), nil
 }
 
-// NewEpoch gives out an epoch of a stream: higher than any before, and to nobody else. It is
+// NewEpoch gives out an epoch of a stream to a source in a run: higher than any before, and to nobody else. It is
 // recorded before its first frame, because the server may lose acknowledged frames, and with
 // a young epoch's only ones the epoch itself.
-func (b *Bus) NewEpoch(ctx context.Context, stream string) (uint64, error) {
+func (b *Bus) NewEpoch(ctx context.Context, stream, source, run string) (uint64, error) {
 	newest, revision, err := b.newestEpoch(ctx, stream)
 	if err != nil {
 		return 0, err
@@ -55,7 +65,7 @@ func (b *Bus) NewEpoch(ctx context.Context, stream string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	next := &rtapv1.Checkpoint{StreamId: stream, Epoch: 1 + newest}
+	next := &rtapv1.Checkpoint{StreamId: stream, Epoch: 1 + newest.Number, Source: source, Run: run}
 	data, err := proto.Marshal(next)
 	if err != nil {
 		return 0, fmt.Errorf("encoding an epoch: %w", err)

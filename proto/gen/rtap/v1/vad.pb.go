@@ -227,7 +227,10 @@ type Checkpoint struct {
 	HeardAt *Clock `protobuf:"bytes,16,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
 	// Segments of the epoch before the boundary that what follows may continue: their audio is
 	// read again.
-	Closed        []*ClosedSegment `protobuf:"bytes,17,rep,name=closed,proto3" json:"closed,omitempty"`
+	Closed []*ClosedSegment `protobuf:"bytes,17,rep,name=closed,proto3" json:"closed,omitempty"`
+	// Of whom the epoch is, as in its frames. Only in the record of the newest epoch that was given out.
+	Source        string `protobuf:"bytes,18,opt,name=source,proto3" json:"source,omitempty"`
+	Run           string `protobuf:"bytes,19,opt,name=run,proto3" json:"run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -372,6 +375,20 @@ func (x *Checkpoint) GetClosed() []*ClosedSegment {
 		return x.Closed
 	}
 	return nil
+}
+
+func (x *Checkpoint) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
 }
 
 // ClosedSegment is one that has its ordinal.
@@ -590,7 +607,7 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"\vprobability\x18\x06 \x01(\x02R\vprobability\x12\x19\n" +
 	"\brms_dbfs\x18\a \x01(\x02R\armsDbfs\x12\x1b\n" +
 	"\tpeak_dbfs\x18\b \x01(\x02R\bpeakDbfs\x12'\n" +
-	"\x0fclipped_samples\x18\t \x01(\rR\x0eclippedSamples\"\xdf\x04\n" +
+	"\x0fclipped_samples\x18\t \x01(\rR\x0eclippedSamples\"\x89\x05\n" +
 	"\n" +
 	"Checkpoint\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1b\n" +
@@ -612,7 +629,9 @@ const file_rtap_v1_vad_proto_rawDesc = "" +
 	"written_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x16\n" +
 	"\x06writer\x18\x0f \x01(\tR\x06writer\x12)\n" +
 	"\bheard_at\x18\x10 \x01(\v2\x0e.rtap.v1.ClockR\aheardAt\x12.\n" +
-	"\x06closed\x18\x11 \x03(\v2\x16.rtap.v1.ClosedSegmentR\x06closedJ\x04\b\v\x10\fR\acontext\"L\n" +
+	"\x06closed\x18\x11 \x03(\v2\x16.rtap.v1.ClosedSegmentR\x06closed\x12\x16\n" +
+	"\x06source\x18\x12 \x01(\tR\x06source\x12\x10\n" +
+	"\x03run\x18\x13 \x01(\tR\x03runJ\x04\b\v\x10\fR\acontext\"L\n" +
 	"\rClosedSegment\x12\x18\n" +
 	"\aordinal\x18\x01 \x01(\x04R\aordinal\x12!\n" +
 	"\x04span\x18\x02 \x01(\v2\r.rtap.v1.SpanR\x04span\"\xdd\x04\n" +

@@ -153,14 +153,14 @@ func (l *live) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.pub != nil && newest <= l.epoch { // lower: the server came back empty
+	if l.pub != nil && newest.Number <= l.epoch { // lower: the server came back empty
 		l.out.resume()
 		return l.pub.Resend(ctx)
 	}
 	if l.before, err = l.rt.Bus.LastFrame(ctx, l.in.stream()); err != nil {
 		return err
 	}
-	epoch, err := l.rt.Bus.NewEpoch(ctx, l.in.stream())
+	epoch, err := l.rt.Bus.NewEpoch(ctx, l.in.stream(), l.in.name(), l.rt.RunID)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/capture/internal/framer"
 )
 
 // where is the place in a stream at which an input goes on.
@@ -37,14 +38,20 @@ func position(ctx context.Context, rt *service.Runtime, in input, before *found)
 		if err != nil {
 			return err
 		}
-		if in.resumes() && last.GetSource() == in.name() && last.GetRun() == rt.RunID {
-			newest, err := rt.Bus.NewestEpoch(ctx, in.stream())
-			if err != nil {
+		newest, err := rt.Bus.NewestEpoch(ctx, in.stream())
+		if err != nil {
+			return err
+		}
+		switch {
+		case !in.resumes():
+		case newest.Number != last.GetEpoch():
+			var ok bool
+			if at, ok, err = checkpointed(ctx, rt, in, newest); ok || err != nil {
 				return err
 			}
+		case last.GetSource() == in.name() && last.GetRun() == rt.RunID:
 			meanwhile := last.GetEpoch() > before.epoch || last.GetEpoch() == before.epoch && !before.ended
 			switch {
-			case newest != last.GetEpoch(): // of it nothing is stored
 			case !last.GetEnd():
 				at = where{epoch: last.GetEpoch(), frame: last.GetFrame() + 1}
 				return nil
@@ -54,10 +61,31 @@ func position(ctx context.Context, rt *service.Runtime, in input, before *found)
 			}
 		}
 		at = where{}
-		at.epoch, err = rt.Bus.NewEpoch(ctx, in.stream())
+		at.epoch, err = rt.Bus.NewEpoch(ctx, in.stream(), in.name(), rt.RunID)
 		return err
 	})
 	return at, err
+}
+
+// checkpointed finds the place in an epoch of which nothing is stored any more: it expired, or the server
+// lost it. It is where vad's checkpoint is, or before it, if the segment that was recorded last has to be
+// read once more. An epoch of which vad has recorded nothing has no such place.
+func checkpointed(ctx context.Context, rt *service.Runtime, in input, newest bus.Epoch) (at where, ok bool, err error) {
+	if newest.Source != in.name() || newest.Run != rt.RunID {
+		return where{}, false, nil
+	}
+	cp, _, err := rt.Bus.LoadCheckpoint(ctx, in.stream())
+	if err != nil || cp.GetEpoch() != newest.Number {
+		return where{}, false, err
+	}
+	if cp.GetEnded() {
+		return where{epoch: newest.Number, done: true}, rt.RunID != "", nil
+	}
+	frame := cp.GetNextFrame()
+	if s := cp.GetBoundary().GetSpan(); s.GetEpoch() == newest.Number && s.GetEndSample() > s.GetStartSample() {
+		frame = min(frame, s.GetStartSample()/framer.Samples)
+	}
+	return where{epoch: newest.Number, frame: frame}, true, nil
 }
 
 // retry does something until it succeeds; its error says that ctx is done.

@@ -35,7 +35,7 @@ func (f *follower) begin(ctx context.Context, chunk *rtapv1.IngestChunk) error {
 		f.log.Info("source goes on", "source", sourceName, "epoch", f.epoch, "frame", f.stored)
 		return nil
 	}
-	if f.epoch, err = f.rt.Bus.NewEpoch(ctx, f.id); err != nil {
+	if f.epoch, err = f.rt.Bus.NewEpoch(ctx, f.id, sourceName, f.rt.RunID); err != nil {
 		return err
 	}
 	f.conv = NewConverter(f.id, f.session, f.epoch, format, how)

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/service"
+	"github.com/rtap/rtap/pkg/testkit"
+	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
+	"github.com/rtap/rtap/services/capture/internal/source"
+	"google.golang.org/protobuf/proto"
+)
+
+// TestPosition: where a file goes on, by what is still stored of it.
+func TestPosition(t *testing.T) {
+	b := testkit.Bus(t, nil)
+	const run = "run"
+	rt := &service.Runtime{Bus: b, Log: slog.New(slog.DiscardHandler), RunID: run}
+	// An epoch that was given out to the file, a recorded segment of samples 5120 to 8192, and what follows.
+	begin := func(t *testing.T, stream, name, run string, ended bool) {
+		epoch, err := b.NewEpoch(t.Context(), stream, name, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cp := &rtapv1.Checkpoint{StreamId: stream, Epoch: epoch, NextFrame: 18, Ended: ended, Boundary: &rtapv1.Boundary{
+			Kind: rtapv1.Boundary_KIND_SEGMENT, Ordinal: 1, Span: &rtapv1.Span{Epoch: epoch, StartSample: 5120, EndSample: 8192},
+		}}
+		if _, err := b.StoreCheckpoint(t.Context(), cp, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := func(t *testing.T, f *rtapv1.Frame) {
+		data, err := proto.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.JS().Publish(t.Context(), bus.Audio(f.GetStreamId()), data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		what   string
+		before func(t *testing.T, stream, name string)
+		want   where
+	}{
+		{"new", func(*testing.T, string, string) {}, where{epoch: 1}},
+		{"stored", func(t *testing.T, stream, name string) {
+			begin(t, stream, name, run, false)
+			store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: 30, Source: name, Run: run})
+		}, where{epoch: 1, frame: 31}},
+		{"expired", func(t *testing.T, stream, name string) { begin(t, stream, name, run, false) }, where{epoch: 1, frame: 10}},
+		{"expired-played", func(t *testing.T, stream, name string) { begin(t, stream, name, run, true) }, where{epoch: 1, done: true}},
+		{"expired-of-another-run", func(t *testing.T, stream, name string) { begin(t, stream, name, "earlier", false) }, where{epoch: 2}},
+		{"expired-of-another-source", func(t *testing.T, stream, _ string) { begin(t, stream, "file:other.wav", run, false) }, where{epoch: 2}},
+		{"nothing-recorded", func(t *testing.T, stream, name string) {
+			if _, err := b.NewEpoch(t.Context(), stream, name, run); err != nil {
+				t.Fatal(err)
+			}
+		}, where{epoch: 2}},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			in := &fileInput{spec: source.Spec{Stream: tt.what, Name: "speech.wav"}}
+			tt.before(t, in.stream(), in.name())
+			got, err := position(t.Context(), rt, in, &found{})
+			if err != nil || got != tt.want {
+				t.Errorf("got %+v, %v, want %+v", got, err, tt.want)
+			}
+		})
+	}
+}
