@@ -52,14 +52,20 @@ e2e: test-data ## only the end-to-end tests, with the real binaries
 simulate: ## SCHEDULES=2000 schedules of deaths, pauses and losses on a fake clock; SEED=n repeats one with its log
 	@set -o pipefail; go test -count=1 -timeout 60m -v -run '^TestSchedules$$' ./test/simulation $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),2000)) | grep -v '^ *\(=== RUN\|--- PASS\)'
 
-chaos: build chaos-programs ## kills, stops, cuts and named moments against the real pipeline, forty minutes; SEED=n repeats a schedule
+chaos: build chaos-programs chaos-wallclock ## kills, stops, cuts and named moments against the real pipeline, forty minutes; SEED=n repeats a schedule
 	RTAP_TEST_AUDIO=$${RTAP_TEST_AUDIO:-$$([ -d ../shared/audio ] && echo ../shared/audio)} bin/chaos/chaos -json bin/chaos/report.json $(CHAOSFLAGS)
 
+with_failpoints = @mkdir -p $(1) && for p in cmd/rtap services/capture services/vad services/stt services/egress; do \
+	  go build -tags failpoint $(2) -ldflags '$(LDFLAGS)' -o $(1)/$$(case $$p in services/*) echo rtap-;; esac)$${p\#\#*/} ./$$p || exit 1; done
+
 chaos-programs: # the five programs with failpoints, and the suite
-	@mkdir -p bin/chaos
-	@go build -tags failpoint -ldflags '$(LDFLAGS)' -o bin/chaos/ ./cmd/rtap ./test/chaos
+	$(call with_failpoints,bin/chaos)
+	@go build -o bin/chaos/ ./test/chaos
 	@cd test && go build -o ../bin/chaos/ github.com/nats-io/nats-server/v2
-	@for s in capture vad stt egress; do go build -tags failpoint -ldflags '$(LDFLAGS)' -o bin/chaos/rtap-$$s ./services/$$s || exit 1; done
+
+chaos-wallclock: # the five programs again, with a wall clock that can be stepped
+	@go run ./test/chaos/wallclock bin/chaos/wallclock
+	$(call with_failpoints,bin/chaos/wallclock,-overlay bin/chaos/wallclock/overlay.json)
 
 bench: build ## one stream and sixteen in real time, beside the goals: about half an hour; pages in bench-report/
 	@mkdir -p bench-report
@@ -93,4 +99,4 @@ generate: ## Go code from proto/
 check: test-data ## what CI runs: format, vet, lint, drift, builds alone, race tests
 	@scripts/check.sh $(MODULES)
 
-.PHONY: help deps build run chaos chaos-programs test-data test test-native e2e simulate bench bench-rivals fmt lint generate check image e2e-compose test-clients
+.PHONY: help deps build run chaos chaos-programs chaos-wallclock test-data test test-native e2e simulate bench bench-rivals fmt lint generate check image e2e-compose test-clients

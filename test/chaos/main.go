@@ -47,7 +47,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "leave the folder with the log of all processes")
 	flag.StringVar(&o.only, "only", "", "only rounds whose name holds this `text` (or one of several with commas between), and the references that they need")
 	flag.StringVar(&o.without, "without", "", "no rounds whose name holds this `text` (or one of several with commas between)")
-	flag.BoolVar(&o.cluster, "cluster", false, "against a cluster of three servers, R3, instead of one; what needs a proxy, a small disk or rtap up is left out")
+	flag.BoolVar(&o.cluster, "cluster", false, "against a cluster of three servers, R3, instead of one; what needs a proxy, a small disk, a clock of its own or rtap up is left out")
 	flag.IntVar(&o.part, "part", 0, "`1 or 2` of the suite (default 1, or both where rounds are named)")
 	flag.StringVar(&o.from, "from", "", "begin with the round whose name holds this `text`, after the references")
 	flag.StringVar(&o.to, "to", "", "end before the round whose name holds this `text`")
@@ -139,10 +139,19 @@ func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
 
 // one plays a round: on the pipeline that stands, or on one of its own kind.
 func one(ctx context.Context, o options, p *rig.Rig, n int, r round, s, short *set) (got *outcome, err error) {
-	if r.on == rig.Single {
+	if r.on == rig.Single && !r.stepsClock() {
 		return play(ctx, p, n, r, s, short)
 	}
-	own, err := rig.New(o.bin, r.on)
+	bin := o.bin
+	if r.stepsClock() {
+		bin = filepath.Join(bin, "wallclock")
+		if _, err := os.Stat(filepath.Join(bin, "rtap")); err != nil {
+			out := newOutcome(r)
+			out.missed("not run: `make chaos` builds the programs for it: %v", err)
+			return out, nil
+		}
+	}
+	own, err := rig.New(bin, r.on)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/rtap/rtap/test/chaos/rig"
@@ -85,9 +86,14 @@ func (r round) planned() (faults, kills int) {
 	return len(r.faults), kills
 }
 
+// stepsClock says whether it needs programs with a clock of their own.
+func (r round) stepsClock() bool {
+	return slices.ContainsFunc(r.faults, func(f fault) bool { return f.clock != 0 })
+}
+
 // kills says whether a fault is the death of a process that is hit.
 func (r round) kills(f fault) bool {
-	return r.kind == kindKill || r.kind == kindDevice && (f.target == rig.NATS || f.target == leader)
+	return r.kind == kindKill || r.kind == kindClock && f.target != nobody || r.kind == kindDevice && (f.target == rig.NATS || f.target == leader)
 }
 
 // fault is one thing that happens.
@@ -97,12 +103,16 @@ type fault struct {
 	target string
 	length time.Duration
 	pass   int
+	clock  time.Duration // how far off it is then, whole hours
 }
 
 // diskMB is the size of the disk that fills up. A server wants some, and rtap up more than 64 free.
 const diskMB = 256
 
 func (f fault) String() string {
+	if f.clock != 0 {
+		return fmt.Sprintf("%v after recovery: the clock %+.0f h off, and %s, pass %d", f.after, f.clock.Hours(), f.target, f.pass)
+	}
 	return fmt.Sprintf("%v after recovery: %s for %v, pass %d", f.after, f.target, f.length, f.pass)
 }
 
@@ -116,6 +126,8 @@ const (
 	otherFollower = "nats other follower"
 	cut           = "cut of capture"
 	handOver      = "stop of the active gateway"
+	// nobody is hit when the clock alone steps.
+	nobody = "nobody"
 	// halfOpen swallows what the capture of a device sends.
 	halfOpen = "capture, half-open"
 )
@@ -134,6 +146,7 @@ const (
 	kindHalfOpen = "half-open"
 	kindDisk     = "disk"
 	kindOverload = "overload"
+	kindClock    = "clock"
 )
 
 // draw is what a seed gives, in the order in which it is asked for. What is added to the plan
@@ -146,7 +159,7 @@ func (d draw) between(from, to time.Duration) time.Duration {
 
 func (d draw) some(n int, targets []string, from, to time.Duration) (out []fault) {
 	for i := range n {
-		out = append(out, fault{d.between(300*time.Millisecond, 2500*time.Millisecond), targets[i%len(targets)], d.between(from, to), 0})
+		out = append(out, fault{d.between(300*time.Millisecond, 2500*time.Millisecond), targets[i%len(targets)], d.between(from, to), 0, 0})
 	}
 	return out
 }

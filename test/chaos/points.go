@@ -24,6 +24,8 @@ type ambush struct {
 	open bool // a process that starts now gets the failpoint
 	last time.Time
 	hits int
+	// clock is how far off it is once who was started last has come.
+	clock time.Duration
 }
 
 // plan is the failpoint of a process that starts.
@@ -35,6 +37,7 @@ func (a *ambush) plan() string {
 	}
 	f := a.left[0]
 	a.out.Schedule = append(a.out.Schedule, f.String())
+	a.clock = f.clock
 	if len(a.left) > 1 { // the last one stays for whoever comes
 		a.left = a.left[1:]
 	}
@@ -52,6 +55,12 @@ func (a *ambush) fired(at time.Time) {
 	defer a.mu.Unlock()
 	a.open, a.last = false, at
 	a.hits++
+	if a.clock != 0 {
+		a.p.Note("the clock is %v off", a.clock)
+		if err := a.p.SetClock(a.clock); err != nil {
+			a.out.missed("%v", err)
+		}
+	}
 }
 
 func (a *ambush) hit() (last time.Time, n int) {

@@ -26,6 +26,12 @@ func strike(ctx context.Context, p *rig.Rig, r round, f fault) error {
 		at := slices.Index(rig.Nodes, leads) + map[string]int{leader: 0, follower: 1, otherFollower: 2}[target]
 		target = rig.Nodes[at%len(rig.Nodes)]
 	}
+	if r.kind == kindClock {
+		p.Note("the clock is %v off", f.clock)
+		if err := p.SetClock(f.clock); err != nil || target == nobody {
+			return err
+		}
+	}
 	switch {
 	case r.kind == kindCut, r.kind == kindDelay, r.kind == kindHalfOpen, target == halfOpen, r.kind == kindDevice && target == "capture":
 		return disturb(p, r.kind, target, f.length)

@@ -88,7 +88,8 @@ func (c *Client) take(e wire.Entry, gateway int) {
 		if r.GetIsFinal() {
 			position = r.GetRtap().GetClosedAt()
 		}
-		c.heard(Text{c.stream, time.Now(), r.GetRtap().GetCapturedAt().AsTime(), position, gateway})
+		now := time.Now()
+		c.heard(Text{c.stream, now, near(r.GetRtap().GetCapturedAt().AsTime(), now), position, gateway})
 	}
 	if e.Results != nil && !e.Results.GetIsFinal() {
 		return

@@ -74,7 +74,7 @@ func (r *Rig) Record(ctx context.Context, streams, files []string, length time.D
 		args = append(args, "--source", fmt.Sprintf("mic:chaos%d?stream=%s", n+1, stream))
 	}
 	p := r.add(Capture1, "rtap-capture", args...)
-	p.environ, p.mayEnd = s.environ, true
+	p.environ, p.mayEnd = append(p.environ, s.environ...), true
 	p.start()
 	if err := r.Ready(ctx, map[string]int{"capture": 1}); err != nil {
 		s.server.Close()

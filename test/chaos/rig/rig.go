@@ -91,7 +91,7 @@ func New(bin string, kind Kind) (*Rig, error) {
 		}
 		r.Gateways = append(r.Gateways, Gateway{p[0], p[1], p[2], p[3]})
 	}
-	return r, nil
+	return r, r.SetClock(0)
 }
 
 // Log is what all processes wrote.
@@ -107,7 +107,7 @@ func (r *Rig) Note(format string, args ...any) {
 }
 
 func (r *Rig) add(name, program string, args ...string) *Process {
-	p := &Process{Name: name, path: filepath.Join(r.bin, program), args: args, log: r.log, restart: restartAfter}
+	p := &Process{Name: name, path: filepath.Join(r.bin, program), args: args, environ: []string{clockEnv + "=" + r.clock()}, log: r.log, restart: restartAfter}
 	r.Processes[name] = p
 	return p
 }

@@ -65,7 +65,7 @@ func (r *Rig) cluster() error {
 			}
 		}
 		p := r.add(name, "nats-server", "-c", filepath.Join(dir, "server.conf"))
-		p.environ = []string{"NATS_STORE_DIR=" + filepath.Join(dir, "store"), "NATS_CLUSTER_PASSWORD=" + password}
+		p.environ = append(p.environ, "NATS_STORE_DIR="+filepath.Join(dir, "store"), "NATS_CLUSTER_PASSWORD="+password)
 		for i, other := range []int{(n + 1) % 3, (n + 2) % 3} {
 			p.environ = append(p.environ, fmt.Sprintf("NATS_ROUTE_%d=nats-route://route:%s@127.0.0.1:%d", i+1, password, routes[other]))
 		}

@@ -30,7 +30,7 @@ func (r *Rig) Play(files map[string]string) {
 	for _, name := range []string{Capture1, Capture2} {
 		p := r.add(name, "rtap-capture", append(r.args("capture", "http.capture=127.0.0.1:0"), sources...)...)
 		p.mayEnd, p.plan, p.fired = true, r.plan, r.fired
-		p.environ = []string{fmt.Sprintf("%s=chaos-%d", service.RunVariable, r.run)}
+		p.environ = append(p.environ, fmt.Sprintf("%s=chaos-%d", service.RunVariable, r.run))
 		p.start()
 	}
 }
@@ -53,7 +53,7 @@ func (r *Rig) StopSources() {
 func (r *Rig) PlayMore(files map[string]string) (played <-chan struct{}) {
 	p := r.add(Burst, "rtap-capture", append(r.args("capture", "http.capture=127.0.0.1:0"), sourcesOf(files)...)...)
 	p.mayEnd = true
-	p.environ = []string{fmt.Sprintf("%s=chaos-%d-burst", service.RunVariable, r.run)}
+	p.environ = append(p.environ, fmt.Sprintf("%s=chaos-%d-burst", service.RunVariable, r.run))
 	p.start()
 	return p.done
 }
