@@ -29,7 +29,8 @@ func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
 	s.detector.Reset()
 	state := fresh(s.next)
 	// The rest of a word, however short; or nothing, of a source that ended before its first frame.
-	state.Cut = open && (f.GetAgain() || f.GetEnd()) && f.GetGapMs() == 0
+	// A gap before what was heard already is none.
+	state.Cut = open && (f.GetAgain() || f.GetEnd()) && (f.GetGapMs() == 0 || s.heardAlready(f))
 	s.restart(state)
 	return nil
 }
@@ -50,6 +51,11 @@ func (s *Stream) inOrderUntil(ctx context.Context, f *rtapv1.Frame) error {
 	}
 	s.early = early{}
 	return nil
+}
+
+// heardAlready says whether what is said again is of a moment that was heard in the epoch before.
+func (s *Stream) heardAlready(f *rtapv1.Frame) bool {
+	return f.GetAgain() && s.clock != nil && !clock.Later(s.clock, f.GetClock())
 }
 
 // pass drops a frame at the beginning of an epoch, of a moment that was heard in the one

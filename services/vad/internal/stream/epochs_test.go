@@ -29,14 +29,16 @@ func TestWhatIsSaidAgainIsHeardOnce(t *testing.T) {
 		before   string // what the predecessor has stored
 		captured int64  // when the successor's recording begins
 		host     string
-		missing  int // frames of the predecessor that never arrive, from the 20th on
+		missing  int    // frames of the predecessor that never arrive, from the 20th on
+		gap      uint32 // that the successor believes in, before its recording
 	}{
-		"in silence":               {whole[:14], 6, "a", 0},
-		"in the middle of a word":  {whole[:26], 3, "a", 0},
-		"near the end of a word":   {whole[:27], 20, "a", 0},
-		"on another host":          {whole[:23], 0, "b", 0},
-		"with a hole at the end":   {whole[:26], 0, "a", 3},
-		"with nothing in addition": {whole[:36], 2, "a", 0},
+		"in silence":               {whole[:14], 6, "a", 0, 0},
+		"in the middle of a word":  {whole[:26], 3, "a", 0, 0},
+		"near the end of a word":   {whole[:27], 20, "a", 0, 0},
+		"with a gap that is none":  {whole[:27], 20, "a", 0, 500},
+		"on another host":          {whole[:23], 0, "b", 0, 0},
+		"with a hole at the end":   {whole[:26], 0, "a", 3, 0},
+		"with nothing in addition": {whole[:36], 2, "a", 0, 0},
 	} {
 		for _, successor := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
@@ -53,6 +55,7 @@ func TestWhatIsSaidAgainIsHeardOnce(t *testing.T) {
 				for i := 30 - int(tt.captured); i < len(second); i++ { // a burst, stamped from its end
 					second[i].Clock.MonotonicNs -= 200 * int64(time.Millisecond)
 				}
+				second[0].GapMs = tt.gap
 				store(t, b, second)
 				if successor {
 					s = open(t, cfg, b)

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 
 	"github.com/rtap/rtap/pkg/bus"
-	"github.com/rtap/rtap/pkg/clock"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/obs"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -150,7 +149,7 @@ func (s *Stream) Take(ctx context.Context, f *rtapv1.Frame) error {
 // take handles a frame whose turn it is; what is missing before it is lost.
 func (s *Stream) take(ctx context.Context, f *rtapv1.Frame) error {
 	s.recalled()
-	if s.again = s.again && f.GetAgain() && !f.GetEnd() && s.clock != nil && !clock.Later(s.clock, f.GetClock()); s.again {
+	if s.again = s.again && !f.GetEnd() && s.heardAlready(f); s.again {
 		s.pass(f)
 		return nil
 	}
