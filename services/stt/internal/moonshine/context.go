@@ -74,9 +74,9 @@ func (e *Engine) endsSentence(id int64) bool {
 
 // doubt says why a text heard with context is not believed; "" when it is. A context that
 // does not fit its audio makes the decoder stop at once or lose its place.
-func (e *Engine) doubt(h heard, segment []float32) string {
+func (e *Engine) doubt(h heard, prefix []int64, segment []float32) string {
 	switch {
-	case transcriber.Repeats(h.ids):
+	case transcriber.Repeats(h.ids), transcriber.BeginsAgain(e.spelled(prefix), e.spelled(h.ids)):
 		return aloneRepetition
 	case len(voiced(segment))*window >= minSpeech && join(words(e.vocabulary, h, segment)) == "":
 		return aloneEmpty

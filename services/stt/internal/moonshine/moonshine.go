@@ -104,7 +104,7 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 		if err != nil {
 			return transcriber.Transcript{}, err
 		}
-		if reason = e.doubt(h, own); reason == "" {
+		if reason = e.doubt(h, prefix, own); reason == "" {
 			return e.transcript(h, own), nil
 		}
 	}

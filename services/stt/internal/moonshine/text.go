@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rtap/rtap/pkg/native"
+	"github.com/rtap/rtap/pkg/wer"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
 
@@ -42,6 +43,15 @@ func piece(vocabulary []string, id int64) string {
 		}
 	}
 	return p
+}
+
+// spelled returns the words of tokens in lower case, without marks.
+func (e *Engine) spelled(ids []int64) []string {
+	var text strings.Builder
+	for _, id := range ids {
+		text.WriteString(strings.ReplaceAll(piece(e.vocabulary, id), wordStart, " "))
+	}
+	return wer.Words(text.String())
 }
 
 // words joins tokens to words and spreads them over the voiced parts of the audio by their

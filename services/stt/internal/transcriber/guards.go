@@ -60,6 +60,12 @@ func circles[T comparable](tokens []T) bool {
 	return 10*len(seen) < 6*(len(tokens)-phrase+1)
 }
 
+// BeginsAgain says whether text goes back: it ends with four words or more that were said just before them, in
+// text or in what came before it. People say a phrase twice, too; then it is heard twice without that.
+func BeginsAgain(before, text []string) bool {
+	return repeats(slices.Concat(before, text), 4, len(text), 2)
+}
+
 func repeats[T comparable](tokens []T, shortest, longest, times int) bool {
 	for n := shortest; n <= longest && times*n <= len(tokens); n++ {
 		end := tokens[len(tokens)-times*n:]

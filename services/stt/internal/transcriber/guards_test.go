@@ -34,3 +34,25 @@ func TestLoops(t *testing.T) {
 		}
 	}
 }
+
+// TestBeginsAgain: a decoder that was told what came before, and says it again.
+func TestBeginsAgain(t *testing.T) {
+	for _, tt := range []struct {
+		before, text string
+		want         bool
+	}{
+		{"", "", false},
+		{"in short", "the period was so far like the present period", false},
+		{"in short", "the period was so far like the present period in short the period was so far like the present period", true},
+		{"we were all going direct the other way in short", "the period was so far like the present period the period was so far like the present period", true},
+		{"it was the best of times", "it was the best of times", true},
+		{"it was the best of times", "it was the worst of times", false},
+		{"no no", "no no", false},
+		{"", "ask not what your country can do for you", false},
+		{"again and again and again", "and again", false}, // four times over is another guard's
+	} {
+		if got := transcriber.BeginsAgain(strings.Fields(tt.before), strings.Fields(tt.text)); got != tt.want {
+			t.Errorf("after %q, %q: %v", tt.before, tt.text, got)
+		}
+	}
+}
