@@ -21,11 +21,12 @@ type outcome struct {
 	Took     time.Duration `json:"-"`
 	Seconds  float64
 	oracle.Verdict
-	why bool // a note says why a fault did not happen
+	why   bool // a note says why a fault did not happen
+	clock bool // steps
 }
 
 func newOutcome(r round) *outcome {
-	out := &outcome{Name: r.name, Kind: r.kind}
+	out := &outcome{Name: r.name, Kind: r.kind, clock: r.stepsClock()}
 	out.Planned, _ = r.planned()
 	return out
 }

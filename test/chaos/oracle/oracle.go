@@ -43,7 +43,7 @@ type Verdict struct {
 	Unheard int
 	// Empty stretches of clips whose words nobody knows (mumbled, far away) were segmented,
 	// and the model heard nothing in them this time: what it makes of those hangs on what
-	// it was told before.
+	// it was told before. So does a word by itself, see [Faults].
 	Empty int
 	Notes []string
 }
@@ -96,10 +96,17 @@ func NewReference(rec *material.Recording, entries []wire.Entry) *Reference {
 	return ref
 }
 
+// Faults say what is no loss with the faults of a round.
+type Faults struct {
+	// Restarts: a source may begin anew, in another epoch.
+	Restarts bool
+	// NoContext: stored audio may be gone, and with it what a short word was heard with: it may be Empty.
+	NoContext bool
+}
+
 // Judge compares a stream's log with what its recording holds and with the run without
-// faults; ref may be nil for that run itself. results are those that were stored;
-// with restarts a source may begin anew, in another epoch.
-func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry, results []*rtapv1.Result, restarts bool) Verdict {
+// faults; ref may be nil for that run itself. results are those that were stored.
+func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry, results []*rtapv1.Result, faults Faults) Verdict {
 	v := Verdict{}
 	v.order(entries)
 	empty := v.results(results)
@@ -109,18 +116,18 @@ func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry, result
 		}
 	}
 	runs := [][]wire.Entry{entries}
-	if restarts {
+	if faults.Restarts {
 		runs = epochs(entries)
 	}
 	for n, run := range runs {
-		v.run(rec, ref, run, empty, n < len(runs)-1)
+		v.run(rec, ref, run, empty, faults, n < len(runs)-1)
 	}
 	return v
 }
 
 // run judges one playing of the recording. One that was broken off, because `rtap up` was
 // killed and began anew, is judged up to its last final.
-func (v *Verdict) run(rec *material.Recording, ref *Reference, entries []wire.Entry, empty []material.Interval, broken bool) {
+func (v *Verdict) run(rec *material.Recording, ref *Reference, entries []wire.Entry, empty []material.Interval, faults Faults, broken bool) {
 	heard := spans(entries)
 	reached := 0
 	for i := range heard {
@@ -144,7 +151,7 @@ func (v *Verdict) run(rec *material.Recording, ref *Reference, entries []wire.En
 		v.Expected++
 		_, segmented := coverage(s, append(slices.Clone(heard), empty...))
 		switch {
-		case all < covered && segmented >= covered && !known(rec, s):
+		case all < covered && segmented >= covered && (faults.NoContext || !known(rec, s)):
 			v.Empty++
 		case all < covered:
 			v.Lost++
@@ -163,7 +170,7 @@ func (v *Verdict) run(rec *material.Recording, ref *Reference, entries []wire.En
 func JudgeDevice(rec *material.Recording, ref *Reference, entries []wire.Entry, results []*rtapv1.Result) Verdict {
 	at := spans(entries)
 	if len(at) == 0 || len(ref.words) == 0 {
-		return Judge(rec, ref, entries, results, false)
+		return Judge(rec, ref, entries, results, Faults{})
 	}
 	shift := at[0].Start - ref.start
 	moved := &material.Recording{Stream: rec.Stream, Samples: rec.Samples + shift}
@@ -179,7 +186,7 @@ func JudgeDevice(rec *material.Recording, ref *Reference, entries []wire.Entry, 
 	for _, w := range ref.words {
 		later.words = append(later.words, word{w.text, w.at + float64(shift)/rateHz})
 	}
-	return Judge(moved, later, entries, results, false)
+	return Judge(moved, later, entries, results, Faults{})
 }
 
 // order checks seq, ordinals and the log's end.

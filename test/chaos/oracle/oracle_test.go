@@ -47,12 +47,12 @@ func TestJudge(t *testing.T) {
 		"a hole in seq":     {log: []wire.Entry{good[0], final(3, 2, 4.8, 7.1, two), end(3, 3)}, disorder: 1},
 		"an ordinal back":   {log: []wire.Entry{final(1, 2, 0.9, 3.1, one), final(2, 1, 4.8, 7.1, two), end(2, 3)}, disorder: 1},
 	} {
-		v := oracle.Judge(rec, ref, tt.log, nil, false)
+		v := oracle.Judge(rec, ref, tt.log, nil, oracle.Faults{})
 		if v.Lost != tt.lost || v.Doubled != tt.doubled || v.Disorder != tt.disorder || v.Cut != tt.cut || v.Split != tt.split {
 			t.Errorf("%s: lost %d, doubled %d, out of order %d, cut %d, split %d: %s", name, v.Lost, v.Doubled, v.Disorder, v.Cut, v.Split, strings.Join(v.Notes, "; "))
 		}
 	}
-	v := oracle.Judge(rec, ref, good, nil, false)
+	v := oracle.Judge(rec, ref, good, nil, oracle.Faults{})
 	if v.Expected != 2 || v.Finals != 2 || v.Bad() {
 		t.Errorf("%+v", v)
 	}
@@ -70,7 +70,7 @@ func TestJudge(t *testing.T) {
 func TestUnheardIsNotExpected(t *testing.T) {
 	rec := &material.Recording{Parts: []material.Part{{Text: "known", Speech: []material.Interval{{Start: 0, End: 1600}, {Start: 16000, End: 48000}}}}}
 	log := []wire.Entry{final(1, 1, 1, 3, "yes"), end(1, 2)}
-	if v := oracle.Judge(rec, nil, log, nil, false); v.Expected != 1 || v.Unheard != 1 || v.Bad() {
+	if v := oracle.Judge(rec, nil, log, nil, oracle.Faults{}); v.Expected != 1 || v.Unheard != 1 || v.Bad() {
 		t.Errorf("%+v", v)
 	}
 }
@@ -79,12 +79,15 @@ func TestResults(t *testing.T) {
 	rec := &material.Recording{Parts: []material.Part{{Speech: []material.Interval{{Start: 16000, End: 48000}}}}}
 	ref := oracle.NewReference(rec, []wire.Entry{final(1, 1, 0.9, 3.1, "mumble"), end(1, 2)})
 	empty := &rtapv1.Result{Ordinal: 1, Kind: rtapv1.Result_KIND_EMPTY, Span: &rtapv1.Span{StartSample: 15000, EndSample: 49000}}
-	if v := oracle.Judge(rec, ref, []wire.Entry{end(0, 2)}, []*rtapv1.Result{empty}, false); v.Bad() || v.Empty != 1 {
+	if v := oracle.Judge(rec, ref, []wire.Entry{end(0, 2)}, []*rtapv1.Result{empty}, oracle.Faults{}); v.Bad() || v.Empty != 1 {
 		t.Errorf("nobody knows its words: %+v", v)
 	}
 	rec.Parts[0].Text = "known"
-	if v := oracle.Judge(rec, ref, []wire.Entry{end(0, 2)}, []*rtapv1.Result{empty, empty}, false); v.Lost != 1 || v.Doubled != 1 {
+	if v := oracle.Judge(rec, ref, []wire.Entry{end(0, 2)}, []*rtapv1.Result{empty, empty}, oracle.Faults{}); v.Lost != 1 || v.Doubled != 1 {
 		t.Errorf("its words are known, and the ordinal has two results: %+v", v)
+	}
+	if v := oracle.Judge(rec, ref, []wire.Entry{end(0, 2)}, []*rtapv1.Result{empty}, oracle.Faults{NoContext: true}); v.Bad() || v.Empty != 1 {
+		t.Errorf("its words are known, but what was before them was gone: %+v", v)
 	}
 }
 
@@ -96,10 +99,10 @@ func TestRestart(t *testing.T) {
 	first := final(1, 1, 0.9, 3.1, "yes")
 	first.Results.Rtap.Epoch = 1
 	log := []wire.Entry{first, anew(final(2, 2, 0.9, 3.1, "yes")), anew(final(3, 3, 4.8, 7.1, "no")), end(3, 4)}
-	if v := oracle.Judge(rec, ref, log, nil, true); v.Bad() || v.Expected != 3 {
+	if v := oracle.Judge(rec, ref, log, nil, oracle.Faults{Restarts: true}); v.Bad() || v.Expected != 3 {
 		t.Errorf("%+v", v)
 	}
-	if v := oracle.Judge(rec, ref, log, nil, false); v.Doubled != 1 {
+	if v := oracle.Judge(rec, ref, log, nil, oracle.Faults{}); v.Doubled != 1 {
 		t.Errorf("nobody restarted it: %+v", v)
 	}
 }
