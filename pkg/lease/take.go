@@ -117,12 +117,12 @@ func (k *Keeper) try(ctx context.Context) (Token, error) {
 		return Token{}, err
 	}
 	stands := err == nil
-	if stands && !k.ours(value) {
+	others := stands && !k.ours(value)
+	if others {
 		k.seen(value)
 		if !k.standing.overdue(value, last) {
 			return Token{}, ErrTaken
 		}
-		k.log.Warn("the server keeps a lease that is not renewed, perhaps because its clock was set back: taking it")
 	}
 	if err := k.encode(); err != nil {
 		return Token{}, err
@@ -135,6 +135,9 @@ func (k *Keeper) try(ctx context.Context) (Token, error) {
 	}
 	if err != nil {
 		return Token{}, err
+	}
+	if others {
+		k.log.Warn("the server kept a lease that nobody renewed, perhaps because its clock was set back; it is taken")
 	}
 	made, err := k.store.Made(ctx)
 	if err != nil {
