@@ -53,7 +53,7 @@ simulate: ## SCHEDULES=2000 schedules of deaths, pauses and losses on a fake clo
 	@set -o pipefail; go test -count=1 -timeout 60m -v -run '^TestSchedules$$' ./test/simulation $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),2000)) | grep -v '^ *\(=== RUN\|--- PASS\)'
 
 chaos: build chaos-programs chaos-wallclock ## kills, stops, cuts and named moments against the real pipeline, forty minutes; SEED=n repeats a schedule
-	RTAP_TEST_AUDIO=$${RTAP_TEST_AUDIO:-$$([ -d ../shared/audio ] && echo ../shared/audio)} bin/chaos/chaos -json bin/chaos/report.json $(CHAOSFLAGS)
+	RTAP_TEST_AUDIO=$${RTAP_TEST_AUDIO:-$$([ -d ../shared/audio ] && echo ../shared/audio)} bin/chaos/chaos -json bin/chaos/report$(if $(findstring part 2,$(CHAOSFLAGS)),-2).json $(CHAOSFLAGS)
 
 with_failpoints = @mkdir -p $(1) && for p in cmd/rtap services/capture services/vad services/stt services/egress; do \
 	  go build -tags failpoint $(2) -ldflags '$(LDFLAGS)' -o $(1)/$$(case $$p in services/*) echo rtap-;; esac)$${p\#\#*/} ./$$p || exit 1; done

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/testkit"
@@ -75,6 +76,13 @@ func TestClusterOutlivesAnyServer(t *testing.T) {
 		}
 	}
 	eventually("setting up", func() error { return b.Setup(t.Context()) })
+	audio, err := b.JS().Stream(t.Context(), bus.StreamAudio)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := audio.CachedInfo().Config; c.Replicas != 3 || c.PersistMode != jetstream.DefaultPersistMode {
+		t.Errorf("audio has %d replicas and persist mode %v", c.Replicas, c.PersistMode)
+	}
 	for n := range 3 {
 		servers[n].Shutdown()
 		servers[n].WaitForShutdown()

@@ -70,7 +70,11 @@ func (b *Bus) NewEpoch(ctx context.Context, stream, source, run string) (uint64,
 	if err != nil {
 		return 0, fmt.Errorf("encoding an epoch: %w", err)
 	}
-	_, err = kv.Update(ctx, epochKey(stream), data, revision)
+	if revision == 0 {
+		_, err = kv.Create(ctx, epochKey(stream), data) // the record of a stream that was forgotten leaves a mark
+	} else {
+		_, err = kv.Update(ctx, epochKey(stream), data, revision)
+	}
 	if conflict(err) || errors.Is(err, jetstream.ErrKeyExists) {
 		return 0, fmt.Errorf("a new epoch of %s: %w", stream, ErrConflict)
 	}

@@ -43,3 +43,42 @@ func TestForgetEnded(t *testing.T) {
 		}
 	}
 }
+
+// TestForgetEpoch: the newest epoch is forgotten when neither a checkpoint nor audio is left, and not before.
+func TestForgetEpoch(t *testing.T) {
+	b := testkit.Bus(t, nil)
+	for _, id := range []string{"gone", "open", "stored"} {
+		if _, err := b.NewEpoch(t.Context(), id, "mic", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.StoreCheckpoint(t.Context(), &rtapv1.Checkpoint{StreamId: "open", Epoch: 1, WrittenAt: timestamppb.Now()}, 0); err != nil {
+		t.Fatal(err)
+	}
+	data, err := proto.Marshal(&rtapv1.Frame{StreamId: "stored", Epoch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.JS().Publish(t.Context(), bus.Audio("stored"), data); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		after time.Duration
+		want  map[string]uint64
+	}{
+		{time.Hour, map[string]uint64{"gone": 1, "open": 1, "stored": 1}},
+		{0, map[string]uint64{"gone": 0, "open": 1, "stored": 1}},
+	} {
+		if _, err := b.ForgetEnded(t.Context(), tt.after); err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range tt.want {
+			if newest, err := b.NewestEpoch(t.Context(), id); err != nil || newest.Number != want {
+				t.Errorf("after %v the newest epoch of %s is %d, %v, want %d", tt.after, id, newest.Number, err, want)
+			}
+		}
+	}
+	if epoch, err := b.NewEpoch(t.Context(), "gone", "mic", ""); err != nil || epoch != 1 {
+		t.Errorf("a stream that comes back begins with epoch %d, %v", epoch, err)
+	}
+}
