@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rtap/rtap/test/chaos/oracle"
@@ -22,11 +23,11 @@ type outcome struct {
 	Seconds  float64
 	oracle.Verdict
 	why   bool // a note says why a fault did not happen
-	clock bool // steps
+	ahead bool // the clock steps forward, and what was stored expires
 }
 
 func newOutcome(r round) *outcome {
-	out := &outcome{Name: r.name, Kind: r.kind, clock: r.stepsClock()}
+	out := &outcome{Name: r.name, Kind: r.kind, ahead: slices.ContainsFunc(r.faults, func(f fault) bool { return f.clock > 0 })}
 	out.Planned, _ = r.planned()
 	return out
 }

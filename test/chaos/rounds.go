@@ -105,7 +105,7 @@ func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients []
 			ref = s.references[i]
 		}
 		stored := results.Of(stream, logged)
-		v := oracle.Judge(rec, ref, log, stored, oracle.Faults{Restarts: p.Restarts() && out.Kind == kindKill, NoContext: out.clock})
+		v := oracle.Judge(rec, ref, log, stored, oracle.Faults{Restarts: p.Restarts() && out.Kind == kindKill, NoContext: out.ahead})
 		if out.Kind == kindDevice && ref != nil {
 			v = oracle.JudgeDevice(rec, ref, log, stored)
 		}

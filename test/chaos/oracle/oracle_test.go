@@ -86,8 +86,12 @@ func TestResults(t *testing.T) {
 	if v := oracle.Judge(rec, ref, []wire.Entry{end(0, 2)}, []*rtapv1.Result{empty, empty}, oracle.Faults{}); v.Lost != 1 || v.Doubled != 1 {
 		t.Errorf("its words are known, and the ordinal has two results: %+v", v)
 	}
+	if v := oracle.Judge(rec, ref, []wire.Entry{end(0, 2)}, []*rtapv1.Result{empty}, oracle.Faults{NoContext: true}); v.Lost != 1 {
+		t.Errorf("two seconds are lost with and without what was before: %+v", v)
+	}
+	rec.Parts[0].Speech[0].End = 22000
 	if v := oracle.Judge(rec, ref, []wire.Entry{end(0, 2)}, []*rtapv1.Result{empty}, oracle.Faults{NoContext: true}); v.Bad() || v.Empty != 1 {
-		t.Errorf("its words are known, but what was before them was gone: %+v", v)
+		t.Errorf("a short word, and what was before it was gone: %+v", v)
 	}
 }
 

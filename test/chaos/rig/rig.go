@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ type Rig struct {
 	Processes map[string]*Process
 	Proxies   map[string]*Proxy
 	Bus       *bus.Bus
+
+	// Settings of all programs, beside the usual ones; before Start.
+	Settings []string
 
 	bin   string
 	log   *os.File
@@ -91,7 +95,11 @@ func New(bin string, kind Kind) (*Rig, error) {
 		}
 		r.Gateways = append(r.Gateways, Gateway{p[0], p[1], p[2], p[3]})
 	}
-	return r, r.SetClock(0)
+	if err := r.SetClock(0); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
+	}
+	return r, nil
 }
 
 // Log is what all processes wrote.
@@ -150,13 +158,13 @@ func set(key string, value int) string { return key + "=" + strconv.Itoa(value) 
 func (r *Rig) args(service string, settings ...string) []string {
 	if r.kind == Cluster {
 		// An election takes longer than the usual ring holds.
-		return arguments(append(settings, "audio.ring_buffer_size_ms=15000", "nats.url="+r.URL, "nats.replicas=3", "nats.user="+service, "nats.password="+password, "nats.inbox_prefix=_INBOX_"+service))
+		return r.arguments(append(settings, "audio.ring_buffer_size_ms=15000", "nats.url="+r.URL, "nats.replicas=3", "nats.user="+service, "nats.password="+password, "nats.inbox_prefix=_INBOX_"+service))
 	}
-	return arguments(append(settings, "nats.url=nats://"+r.Proxies[service].Listen()))
+	return r.arguments(append(settings, "nats.url=nats://"+r.Proxies[service].Listen()))
 }
 
-func arguments(settings []string) (out []string) {
-	for _, s := range append(settings, common...) {
+func (r *Rig) arguments(settings []string) (out []string) {
+	for _, s := range slices.Concat(settings, common, r.Settings) {
 		out = append(out, "--set", s)
 	}
 	return out

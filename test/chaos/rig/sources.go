@@ -21,7 +21,7 @@ func (r *Rig) Play(files map[string]string) {
 	if r.kind == ByUp {
 		args := []string{"up", "--json", "--standby", "--stt", "2", "--data-dir", filepath.Join(r.Dir, "data")}
 		g := r.Gateways[0]
-		args = append(args, arguments([]string{set("egress.http_port", g.HTTP), set("egress.websocket.port", g.WebSocket),
+		args = append(args, r.arguments([]string{set("egress.http_port", g.HTTP), set("egress.websocket.port", g.WebSocket),
 			set("egress.zmq.transcript_port", g.Feed), set("egress.zmq.event_port", g.Events), set("nats.embedded.port", r.ports[8])})...)
 		r.add(Up, "rtap", append(args, sources...)...).start()
 		return

@@ -27,7 +27,7 @@ type input interface {
 	// resumes says that it can go on at the frame where it was interrupted.
 	resumes() bool
 	// rewind begins again, for an input that is not live; what comes before a frame of
-	// 16 kHz is given without waiting, since it is stored already.
+	// 16 kHz is given without waiting, since it is stored already, or late.
 	rewind(frame uint64) error
 }
 

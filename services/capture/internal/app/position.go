@@ -12,24 +12,27 @@ import (
 // where is the place in a stream at which an input goes on.
 type where struct {
 	epoch, frame uint64
-	done         bool // it was played to its end
+	burst        uint64 // frames before it are late, and not paced
+	done         bool   // it was played to its end
 }
 
 // found is what was stored of a stream when this process began to want it.
 type found struct {
 	epoch uint64
 	ended bool
+	own   uint64 // the epoch that this process played last
 }
 
 // findings looks at a stream before its lease is waited for.
 func findings(ctx context.Context, rt *service.Runtime, in input) (*found, error) {
 	var last *rtapv1.Frame
 	err := retry(ctx, rt, in, "looking for stored audio", func() (err error) { last, err = rt.Bus.LastFrame(ctx, in.stream()); return err })
-	return &found{last.GetEpoch(), last.GetEnd()}, err
+	return &found{epoch: last.GetEpoch(), ended: last.GetEnd()}, err
 }
 
 // position finds out where an input that waits goes on: behind the newest stored frame of
-// the same source, when that was interrupted, else at the beginning of a new epoch. In one
+// the same source, when that was interrupted, or where vad is with it when nothing of it is stored any
+// more, else at the beginning of a new epoch. In one
 // run of `rtap up`, and when another process has played it while this one waited, what was
 // played to its end is not played again.
 func position(ctx context.Context, rt *service.Runtime, in input, before *found) (at where, err error) {
@@ -46,14 +49,14 @@ func position(ctx context.Context, rt *service.Runtime, in input, before *found)
 		case !in.resumes():
 		case newest.Number != last.GetEpoch():
 			var ok bool
-			if at, ok, err = checkpointed(ctx, rt, in, newest); ok || err != nil {
+			if at, ok, err = checkpointed(ctx, rt, in, newest, before.own); ok || err != nil {
 				return err
 			}
 		case last.GetSource() == in.name() && last.GetRun() == rt.RunID:
 			meanwhile := last.GetEpoch() > before.epoch || last.GetEpoch() == before.epoch && !before.ended
 			switch {
 			case !last.GetEnd():
-				at = where{epoch: last.GetEpoch(), frame: last.GetFrame() + 1}
+				at = where{epoch: last.GetEpoch(), frame: last.GetFrame() + 1, burst: last.GetFrame() + 1}
 				return nil
 			case rt.RunID != "" || meanwhile:
 				at = where{epoch: last.GetEpoch(), done: true}
@@ -69,23 +72,25 @@ func position(ctx context.Context, rt *service.Runtime, in input, before *found)
 
 // checkpointed finds the place in an epoch of which nothing is stored any more: it expired, or the server
 // lost it. It is where vad's checkpoint is, or before it, if the segment that was recorded last has to be
-// read once more. An epoch of which vad has recorded nothing has no such place.
-func checkpointed(ctx context.Context, rt *service.Runtime, in input, newest bus.Epoch) (at where, ok bool, err error) {
-	if newest.Source != in.name() || newest.Run != rt.RunID {
+// read once more; the beginning, if vad has recorded nothing: it drops what it has heard. Only in one run, or by who
+// played it: another time the name may be that of another recording.
+func checkpointed(ctx context.Context, rt *service.Runtime, in input, newest bus.Epoch, own uint64) (at where, ok bool, err error) {
+	if newest.Source != in.name() || newest.Run != rt.RunID || rt.RunID == "" && newest.Number != own {
 		return where{}, false, nil
 	}
 	cp, _, err := rt.Bus.LoadCheckpoint(ctx, in.stream())
-	if err != nil || cp.GetEpoch() != newest.Number {
+	if err != nil {
 		return where{}, false, err
 	}
-	if cp.GetEnded() {
-		return where{epoch: newest.Number, done: true}, rt.RunID != "", nil
+	at.epoch = newest.Number
+	if cp.GetEpoch() != newest.Number {
+		return at, true, nil
 	}
-	frame := cp.GetNextFrame()
+	at.frame, at.burst, at.done = cp.GetNextFrame(), cp.GetNextFrame(), cp.GetEnded()
 	if s := cp.GetBoundary().GetSpan(); s.GetEpoch() == newest.Number && s.GetEndSample() > s.GetStartSample() {
-		frame = min(frame, s.GetStartSample()/framer.Samples)
+		at.frame = min(at.frame, s.GetStartSample()/framer.Samples)
 	}
-	return where{epoch: newest.Number, frame: frame}, true, nil
+	return at, true, nil
 }
 
 // retry does something until it succeeds; its error says that ctx is done.

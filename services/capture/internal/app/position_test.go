@@ -16,7 +16,6 @@ import (
 func TestPosition(t *testing.T) {
 	b := testkit.Bus(t, nil)
 	const run = "run"
-	rt := &service.Runtime{Bus: b, Log: slog.New(slog.DiscardHandler), RunID: run}
 	// An epoch that was given out to the file, a recorded segment of samples 5120 to 8192, and what follows.
 	begin := func(t *testing.T, stream, name, run string, ended bool) {
 		epoch, err := b.NewEpoch(t.Context(), stream, name, run)
@@ -39,30 +38,40 @@ func TestPosition(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	given := func(t *testing.T, stream, name, run string) {
+		if _, err := b.NewEpoch(t.Context(), stream, name, run); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, tt := range []struct {
 		what   string
+		run    string
+		own    uint64 // the epoch that this process played last
 		before func(t *testing.T, stream, name string)
 		want   where
 	}{
-		{"new", func(*testing.T, string, string) {}, where{epoch: 1}},
-		{"stored", func(t *testing.T, stream, name string) {
+		{"new", run, 0, func(*testing.T, string, string) {}, where{epoch: 1}},
+		{"stored", run, 0, func(t *testing.T, stream, name string) {
 			begin(t, stream, name, run, false)
 			store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: 30, Source: name, Run: run})
-		}, where{epoch: 1, frame: 31}},
-		{"expired", func(t *testing.T, stream, name string) { begin(t, stream, name, run, false) }, where{epoch: 1, frame: 10}},
-		{"expired-played", func(t *testing.T, stream, name string) { begin(t, stream, name, run, true) }, where{epoch: 1, done: true}},
-		{"expired-of-another-run", func(t *testing.T, stream, name string) { begin(t, stream, name, "earlier", false) }, where{epoch: 2}},
-		{"expired-of-another-source", func(t *testing.T, stream, _ string) { begin(t, stream, "file:other.wav", run, false) }, where{epoch: 2}},
-		{"nothing-recorded", func(t *testing.T, stream, name string) {
-			if _, err := b.NewEpoch(t.Context(), stream, name, run); err != nil {
-				t.Fatal(err)
-			}
+		}, where{epoch: 1, frame: 31, burst: 31}},
+		{"expired", run, 0, func(t *testing.T, stream, name string) { begin(t, stream, name, run, false) }, where{epoch: 1, frame: 10, burst: 18}},
+		{"expired-played", run, 0, func(t *testing.T, stream, name string) { begin(t, stream, name, run, true) }, where{epoch: 1, frame: 10, burst: 18, done: true}},
+		{"expired-of-another-run", run, 0, func(t *testing.T, stream, name string) { begin(t, stream, name, "earlier", false) }, where{epoch: 2}},
+		{"expired-of-another-source", run, 0, func(t *testing.T, stream, _ string) { begin(t, stream, "file:other.wav", run, false) }, where{epoch: 2}},
+		{"expired-without-a-run", "", 0, func(t *testing.T, stream, name string) { begin(t, stream, name, "", false) }, where{epoch: 2}},
+		{"expired-under-way", "", 1, func(t *testing.T, stream, name string) { begin(t, stream, name, "", false) }, where{epoch: 1, frame: 10, burst: 18}},
+		{"nothing-recorded", run, 0, func(t *testing.T, stream, name string) { given(t, stream, name, run) }, where{epoch: 1}},
+		{"nothing-recorded-of-this-epoch", run, 0, func(t *testing.T, stream, name string) {
+			begin(t, stream, name, run, true)
+			given(t, stream, name, run)
 		}, where{epoch: 2}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			in := &fileInput{spec: source.Spec{Stream: tt.what, Name: "speech.wav"}}
 			tt.before(t, in.stream(), in.name())
-			got, err := position(t.Context(), rt, in, &found{})
+			rt := &service.Runtime{Bus: b, Log: slog.New(slog.DiscardHandler), RunID: tt.run}
+			got, err := position(t.Context(), rt, in, &found{own: tt.own})
 			if err != nil || got != tt.want {
 				t.Errorf("got %+v, %v, want %+v", got, err, tt.want)
 			}

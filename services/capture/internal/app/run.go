@@ -79,7 +79,8 @@ func patient(ctx context.Context, rt *service.Runtime, in input, found *found) e
 			return err
 		}
 	}
-	if err := in.rewind(at.frame); err != nil {
+	found.own = at.epoch
+	if err := in.rewind(at.burst); err != nil {
 		return lifecycle.Usage(err)
 	}
 	resample, err := soxr.New(in.rateHz(), framer.SampleRateHz)
@@ -123,7 +124,7 @@ type sink struct {
 	fast   bool
 	stream string
 	epoch  uint64
-	from   uint64 // frames before it are stored
+	from   uint64 // frames before it are stored, or were heard
 	taken  uint64 // frames that vad's checkpoint has passed
 }
 

@@ -21,7 +21,8 @@ const (
 const (
 	contextUsed    = "used"
 	contextNone    = "none"    // the segment begins an utterance, or fills the window alone
-	contextMissing = "missing" // a result it needs is not there yet, or was given up
+	contextLate    = "late"    // a result it needs is not there yet
+	contextMissing = "missing" // a result it needs was given up, or has none of what is needed
 	contextModel   = "model"   // another model's
 	contextAlone   = "alone_"  // used, not believed, decoded again alone: with the reason
 )
@@ -40,6 +41,8 @@ func (w *Worker) before(ctx context.Context, p piece, info Info, wait time.Durat
 	for _, n := range said.GetOrdinals() {
 		r := w.await(ctx, p, n)
 		switch {
+		case r == nil:
+			return nil, contextLate
 		case r.GetKind() == rtapv1.Result_KIND_EMPTY:
 			continue // nothing was heard there
 		case r.GetKind() != rtapv1.Result_KIND_TEXT:

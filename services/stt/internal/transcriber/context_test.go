@@ -61,3 +61,45 @@ func TestContext(t *testing.T) {
 		})
 	}
 }
+
+// TestLateContext: a word that is heard only with what came before it waits for that, and not for ever.
+func TestLateContext(t *testing.T) {
+	for name, arrives := range map[string]bool{"it comes": true, "it never comes": false} {
+		t.Run(name, func(t *testing.T) {
+			cfg := settings(t)
+			cfg.STT.MaxDeliveries = 2
+			heard, with := make(chan *transcriber.Context, 8), false // one inference at a time
+			b, _ := work(t, cfg, &engine{
+				prefixed: true,
+				opts:     func(o transcriber.Options) { with = o.Context != nil; heard <- o.Context },
+				transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
+					if !with {
+						return transcriber.Transcript{Dropped: transcriber.DropSilence}, nil
+					}
+					return transcriber.Transcript{Text: "not"}, nil
+				},
+			})
+			j := job(2)
+			j.Context = &rtapv1.Context{Ordinals: []uint64{1}, Pcm: make([]byte, 640)}
+			if err := b.PublishJob(t.Context(), j); err != nil {
+				t.Fatal(err)
+			}
+			if c := <-heard; c != nil {
+				t.Fatalf("heard with %v at first", c)
+			}
+			want := ""
+			if arrives {
+				want = "not"
+				before := &rtapv1.Result{StreamId: "s", Ordinal: 1, Kind: rtapv1.Result_KIND_TEXT, Recognition: &rtapv1.Recognition{Tokens: []uint32{7}, Model: &rtapv1.Model{Name: "fake"}}}
+				if err := b.StoreResult(t.Context(), before); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, r := range awaitResults(t, b, len(want)/3+1) {
+				if r.GetOrdinal() == 2 && r.GetRecognition().GetText() != want {
+					t.Errorf("heard %q, want %q", r.GetRecognition().GetText(), want)
+				}
+			}
+		})
+	}
+}

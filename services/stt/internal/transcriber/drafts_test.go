@@ -134,7 +134,7 @@ func TestDraftsThatAreNotWanted(t *testing.T) {
 	if err := prefixed.PublishDraft(early); err != nil {
 		t.Fatal(err)
 	}
-	if r := await(t, theirs, rtapv1.DraftResult_STATE_DROPPED); r.GetContextOutcome() != "missing" {
+	if r := await(t, theirs, rtapv1.DraftResult_STATE_DROPPED); r.GetContextOutcome() != "late" {
 		t.Errorf("outcome %q", r.GetContextOutcome())
 	}
 	if s, err := b.JS().Stream(t.Context(), bus.StreamDrafts); err != nil || s.CachedInfo().State.Msgs != 0 {

@@ -1,6 +1,11 @@
 package transcriber
 
-import "github.com/rtap/rtap/pkg/service"
+import (
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rtap/rtap/pkg/service"
+)
 
 // Runtime is what the worker runs in.
 func (w *Worker) Runtime() *service.Runtime { return w.rt }
@@ -8,8 +13,13 @@ func (w *Worker) Runtime() *service.Runtime { return w.rt }
 // Idle is what decides whether an error says only that there is no work.
 var Idle = idle
 
-// What has jobs delivered again.
-var (
-	OldestJob = oldestJob
-	Redeliver = redeliver
-)
+// Redeliver has the open jobs delivered again.
+var Redeliver = redeliver
+
+// SetBack looks at a server's clock.
+func SetBack() func(server, local time.Time) time.Duration { return (&serverClock{}).setBack }
+
+// Ahead looks at the oldest job.
+func Ahead(patience time.Duration) func(state jetstream.StreamState, server, local time.Time) time.Duration {
+	return (&stuckJob{patience: patience}).ahead
+}

@@ -59,7 +59,7 @@ func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
 		giveUp(ctx, msg, job, deliveries, err.Error())
 		return
 	}
-	result := w.transcribe(ctx, msg, job, pcm)
+	result := w.transcribe(ctx, msg, job, pcm, deliveries < uint64(w.rt.Config.STT.MaxDeliveries))
 	if result == nil {
 		_ = msg.NakWithDelay(time.Second)
 		return
@@ -80,8 +80,9 @@ func (w *Worker) settled(ctx context.Context, job *rtapv1.FinalJob) (bool, error
 	return w.rt.Bus.HasResult(ctx, job.GetStreamId(), job.GetOrdinal())
 }
 
-// transcribe decodes under the watchdog; nil when the engine failed.
-func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.FinalJob, pcm []float32) *rtapv1.Result {
+// transcribe decodes under the watchdog; nil when the engine failed, or when it heard nothing without the
+// context that may be there the next time.
+func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.FinalJob, pcm []float32, again bool) *rtapv1.Result {
 	// Before the slot is free, too: what hangs in C does not give it back.
 	stopWatch := w.watch(msg, job.GetStreamId(), job.GetSegmentId())
 	defer stopWatch()
@@ -109,6 +110,10 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 		return nil
 	}
 	w.rt.Metrics.STTContext.WithLabelValues(h.outcome).Inc()
+	if h.Text == "" && h.outcome == contextLate && again && !job.GetRetry() {
+		w.rt.Log.Info("nothing was heard without the segments before, whose texts are not there yet; trying again", "stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId())
+		return nil
+	}
 	w.rt.Metrics.StageLatency.WithLabelValues("stt").Observe(h.spent.Seconds())
 	w.rt.Metrics.FramesProcessed.WithLabelValues("stt").Inc()
 	w.rt.Metrics.STTRealTimeFactor.WithLabelValues(h.info.Model).Observe(h.spent.Seconds() * SampleRateHz / float64(max(1, len(pcm))))

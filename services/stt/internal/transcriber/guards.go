@@ -61,7 +61,7 @@ func circles[T comparable](tokens []T) bool {
 }
 
 // BeginsAgain says whether text goes back: it ends with four words or more that were said just before them, in
-// text or in what came before it. People say a phrase twice, too; then it is heard twice without that.
+// text or in what came before it. People say a phrase twice, too: that costs a second inference, without what came before.
 func BeginsAgain(before, text []string) bool {
 	return repeats(slices.Concat(before, text), 4, len(text), 2)
 }

@@ -30,9 +30,6 @@ func TestRedeliver(t *testing.T) {
 	if _, err := c.Next(); err != nil {
 		t.Fatal(err)
 	}
-	if number, ahead, err := transcriber.OldestJob(t.Context(), b); err != nil || number != 1 || ahead > 0 {
-		t.Fatalf("the oldest job is %d, %v in the future; %v", number, ahead, err)
-	}
 	work(t, cfg, &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
 		return transcriber.Transcript{Text: "done"}, nil
 	}})
@@ -54,7 +51,57 @@ func TestRedeliver(t *testing.T) {
 	if err := transcriber.Redeliver(t.Context(), b, 0); err != nil || !made().Equal(before) {
 		t.Errorf("a consumer without open deliveries was made anew; %v", err)
 	}
-	if _, ahead, err := transcriber.OldestJob(t.Context(), b); err != nil || ahead != 0 {
-		t.Errorf("without jobs: %v, %v", ahead, err)
+}
+
+// TestClockSetBack: only a step back is one, by as much as the server's clock falls behind this machine's.
+func TestClockSetBack(t *testing.T) {
+	server, local := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), time.Now()
+	back := transcriber.SetBack()
+	for _, look := range []struct {
+		what          string
+		server, local time.Duration // since the look before
+		want          time.Duration
+	}{
+		{"the first look", 0, 0, 0},
+		{"nothing", 5 * time.Second, 5 * time.Second, 0},
+		{"forward", time.Hour, 5 * time.Second, 0},
+		{"back", 5*time.Second - 2*time.Hour, 5 * time.Second, 2 * time.Hour},
+		{"and on", 5 * time.Second, 5 * time.Second, 0},
+		{"a slow answer", 5 * time.Second, 20 * time.Second, 0},
+		{"an outage", time.Minute, time.Minute, 0},
+	} {
+		server, local = server.Add(look.server), local.Add(look.local)
+		if got := back(server, local); got != look.want {
+			t.Errorf("%s: %v, want %v", look.what, got, look.want)
+		}
+	}
+}
+
+// TestStuckJob: who was started after a step acts on a job that has not moved for longer than anybody may
+// work on one, and once.
+func TestStuckJob(t *testing.T) {
+	stored, local := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), time.Now()
+	ahead := transcriber.Ahead(2 * time.Minute)
+	for _, look := range []struct {
+		what   string
+		number uint64
+		server time.Duration // from when the job was stored
+		local  time.Duration // since the look before
+		want   time.Duration
+	}{
+		{"seen first", 7, -time.Hour, 0, 0},
+		{"somebody may be at it", 7, -time.Hour, time.Minute, 0},
+		{"stuck", 7, -time.Hour, time.Minute, time.Hour},
+		{"told already", 7, -time.Hour, time.Hour, 0},
+		{"the next one", 8, -time.Hour, time.Second, 0},
+		{"no job", 0, -time.Hour, time.Hour, 0},
+		{"waits, and no clock was set", 9, time.Second, time.Second, 0},
+		{"waits long", 9, time.Hour, time.Hour, 0},
+	} {
+		local = local.Add(look.local)
+		state := jetstream.StreamState{FirstSeq: look.number, FirstTime: stored, Msgs: min(1, look.number)}
+		if got := ahead(state, stored.Add(look.server), local); got != look.want {
+			t.Errorf("%s: %v, want %v", look.what, got, look.want)
+		}
 	}
 }
