@@ -7,6 +7,7 @@
 //
 //	name[:nth]=kill | exit | stop:DURATION | delay:DURATION
 //
+// or several of these with commas between.
 // The nth time (the first, when it is not given) that the process comes to the place, it is
 // killed with SIGKILL, exits with code 3, is stopped with SIGSTOP for a while as if the
 // machine had slept, or waits. Later passes do nothing. `make chaos` comes to every name.

@@ -40,10 +40,12 @@ func TestAt(t *testing.T) {
 		"test/here:2=exit":       {passes: "1", code: 3},
 		"test/here:2=stop:100ms": {passes: "1 2 3"},
 		"test/here=delay:1ms":    {passes: "1 2 3"},
-		"test/here":              {code: 2},
-		"test/here:0=kill":       {code: 2},
-		"test/here=stop":         {code: 2},
-		"=kill":                  {code: 2},
+		"test/other=kill,test/here:2=exit,test/elsewhere:3=kill": {passes: "1", code: 3},
+		"test/here=kill,test/elsewhere:0=kill":                   {code: 2},
+		"test/here":                                              {code: 2},
+		"test/here:0=kill":                                       {code: 2},
+		"test/here=stop":                                         {code: 2},
+		"=kill":                                                  {code: 2},
 	} {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), "PASS=1", failpoint.Env+"="+plan)

@@ -21,21 +21,28 @@ type plan struct {
 	name, action string
 	nth          int64
 	pause        time.Duration
+	passes       atomic.Int64
 }
 
-var (
-	wanted = sync.OnceValues(func() (plan, error) { return parse(os.Getenv(Env)) })
-	passes atomic.Int64
-)
-
-// parse reads the form that the package's comment gives; an empty text is no plan.
-func parse(text string) (p plan, err error) {
-	if text == "" {
-		return p, nil
+var wanted = sync.OnceValues(func() (all []*plan, err error) {
+	for text := range strings.SplitSeq(os.Getenv(Env), ",") {
+		if text == "" {
+			continue
+		}
+		p, err := parse(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
 	}
+	return all, nil
+})
+
+// parse reads one plan in the form that the package's comment gives.
+func parse(text string) (p *plan, err error) {
 	place, action, ok := strings.Cut(text, "=")
 	name, nth, counted := strings.Cut(place, ":")
-	p = plan{name: name, nth: 1}
+	p = &plan{name: name, nth: 1}
 	if counted {
 		if p.nth, err = strconv.ParseInt(nth, 10, 64); err != nil || p.nth < 1 {
 			return p, fmt.Errorf("%s=%q: the pass must be 1 or more", Env, text)
@@ -60,14 +67,20 @@ func parse(text string) (p plan, err error) {
 
 // At does what RTAP_FAILPOINT asks for at the place of that name.
 func At(name string) {
-	p, err := wanted()
+	all, err := wanted()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	if p.name != name || passes.Add(1) != p.nth {
-		return
+	for _, p := range all {
+		if p.name == name && p.passes.Add(1) == p.nth {
+			p.act()
+		}
 	}
+}
+
+func (p *plan) act() {
+	name := p.name
 	fmt.Fprintf(os.Stderr, "failpoint %s: %s\n", name, p.action)
 	switch p.action {
 	case "kill":

@@ -20,6 +20,16 @@ type point struct {
 	// with is what must happen meanwhile for anybody to come there: a process to kill, a cut, or
 	// a gateway that is asked to stop.
 	with string
+	// after is a failpoint at which who has the work dies, so that its successor comes to this one.
+	after string
+}
+
+// lead is what makes somebody come there, as the beginning of a failpoint's plan.
+func (p *point) lead() string {
+	if p.after == "" {
+		return ""
+	}
+	return p.after + "=kill,"
 }
 
 func (p *point) String() string {
@@ -46,7 +56,7 @@ var points = []point{
 	{name: "vad/recorded", processes: vads, most: 3},
 	{name: "vad/job-published", processes: vads, most: 3},
 	{name: "vad/marker-recorded", processes: vads, most: 2},
-	{name: "vad/settling", processes: vads, most: 1, with: "vad"},
+	{name: "vad/settling", processes: vads, most: 1, after: "vad/recorded"},
 	{name: "stt/taken", processes: stts, most: 2},
 	{name: "stt/decoded", processes: stts, most: 3},
 	{name: "stt/stored", processes: stts, most: 3},

@@ -24,6 +24,8 @@ type ambush struct {
 	open bool // a process that starts now gets the failpoint
 	last time.Time
 	hits int
+	// before is how many died at the failpoint that leads to this one.
+	before int
 	// clock is how far off it is once who was started last has come.
 	clock time.Duration
 }
@@ -45,14 +47,18 @@ func (a *ambush) plan() string {
 		a.open = !a.ofCapture() // one alone sleeps; a capture has it from its start
 		return fmt.Sprintf("%s:%d=stop:%v", a.r.point.name, f.pass, f.length)
 	}
-	return fmt.Sprintf("%s:%d=kill", a.r.point.name, f.pass)
+	return fmt.Sprintf("%s%s:%d=kill", a.r.point.lead(), a.r.point.name, f.pass)
 }
 
-// fired is told that a process has come to the failpoint.
-func (a *ambush) fired(at time.Time) {
-	a.w.fault()
+// fired is told that a process has come to a failpoint: this one, or the one before it.
+func (a *ambush) fired(name string, at time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if name != a.r.point.name {
+		a.before++
+		return
+	}
+	a.w.fault()
 	a.open, a.last = false, at
 	a.hits++
 	if a.clock != 0 {
@@ -131,9 +137,10 @@ func atPoint(ctx context.Context, p *rig.Rig, r round, files map[string]string, 
 			}
 		}
 		p.Armed(nil, nil)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		out.Kills += a.before
 		if out.Faults == 0 {
-			a.mu.Lock()
-			defer a.mu.Unlock()
 			out.missed("nobody came to %v; processes were started for: %s", r.point, strings.Join(out.Schedule, "; "))
 		}
 	}()

@@ -32,7 +32,7 @@ type Process struct {
 	mu      sync.Mutex
 	cmd     *exec.Cmd
 	plan    func() string // RTAP_FAILPOINT of the next start; nil for none
-	fired   func(time.Time)
+	fired   func(name string, at time.Time)
 	armed   bool // the process that runs has a failpoint to come to
 	closing bool
 	done    chan struct{}
@@ -88,15 +88,17 @@ func (p *Process) run() {
 
 // said looks at each line of the process for the one that a failpoint writes.
 func (p *Process) said(line string) {
-	if !strings.HasPrefix(line, "failpoint ") {
+	rest, ok := strings.CutPrefix(line, "failpoint ")
+	if !ok {
 		return
 	}
+	name, _, _ := strings.Cut(rest, ":")
 	p.mu.Lock()
 	fired := p.fired
 	p.armed = false
 	p.mu.Unlock()
 	if fired != nil {
-		fired(time.Now())
+		fired(name, time.Now())
 	}
 }
 
@@ -118,7 +120,7 @@ func (p *Process) Pause(d time.Duration) bool {
 
 // Arm gives the process another failpoint at each start, and calls fired when it has come to
 // it, until Disarm. It is started anew for it.
-func (p *Process) Arm(plan func() string, fired func(time.Time)) {
+func (p *Process) Arm(plan func() string, fired func(name string, at time.Time)) {
 	p.mu.Lock()
 	p.plan, p.fired = plan, fired
 	p.mu.Unlock()

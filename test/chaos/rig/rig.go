@@ -56,7 +56,7 @@ type Rig struct {
 	ports []int
 	run   int           // that sources belong to
 	plan  func() string // failpoints of sources that are started
-	fired func(time.Time)
+	fired func(name string, at time.Time)
 	disk  string // a small one that is mounted, or ""
 }
 

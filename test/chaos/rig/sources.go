@@ -36,7 +36,9 @@ func (r *Rig) Play(files map[string]string) {
 }
 
 // Armed gives the sources of the next Play failpoints; see [Process.Arm].
-func (r *Rig) Armed(plan func() string, fired func(time.Time)) { r.plan, r.fired = plan, fired }
+func (r *Rig) Armed(plan func() string, fired func(name string, at time.Time)) {
+	r.plan, r.fired = plan, fired
+}
 
 // StopSources ends what Play started.
 func (r *Rig) StopSources() {
