@@ -18,7 +18,7 @@ const (
 var errorKinds = map[string][]string{
 	"capture": {"bad_chunk", "chunks_lost", "device_lost", "listen", "overrun", "ring_overrun"},
 	"vad":     {"audio_expired", "bad_frame", "follow", "gap", "jobs_full", "taken"},
-	"stt":     {"bad_draft", "bad_job", "dead", "draft", "engine", "fetch", "hang", "redelivered", "reload", "store"},
+	"stt":     {"bad_draft", "bad_job", "clock_set_back", "dead", "draft", "engine", "fetch", "hang", "redelivered", "reload", "store"},
 	"egress":  {"bad_event", "bad_final", "bad_interim", "bad_result", "dead_segment", "http", "listen_not_stored", "retention", "sequencer", "zmq"},
 }
 
