@@ -65,11 +65,11 @@ func chosen(all []round, o options) (out []round, err error) {
 // the one that leads is, and what needs a proxy, a small disk, a clock of its own or `rtap up` is left out.
 func onCluster(all []round) (rounds []round, without []string) {
 	for _, r := range all {
-		proxied := r.kind == kindCut || r.kind == kindDelay || r.kind == kindHalfOpen || r.stepsClock() || r.point != nil && r.point.with == cut
+		proxied := r.kind == kindCut || r.kind == kindDelay || r.kind == kindHalfOpen || r.point != nil && r.point.with == cut
 		for _, f := range r.faults {
 			proxied = proxied || r.kind == kindDevice && f.target != rig.NATS
 		}
-		if proxied || r.on == rig.ByUp {
+		if proxied || r.on == rig.ByUp || r.on == rig.Stepped {
 			without = append(without, r.name)
 			continue
 		}

@@ -36,7 +36,7 @@ func further(r draw) (rounds []round) {
 	}
 	// In part the server lets go by its wall clock: a step back is worst for whoever dies just then.
 	clock := func(name string, targets []string) {
-		add(rig.Single, kindClock, name, r.some(len(targets), targets, 1, 2))
+		add(rig.Stepped, kindClock, name, r.some(len(targets), targets, 1, 2))
 		for i := range targets {
 			off := time.Duration(1+r.IntN(2)) * time.Hour
 			if i%2 == 1 { // and back again
@@ -49,7 +49,7 @@ func further(r draw) (rounds []round) {
 	clock("wall clock, kill -9 of each", []string{"capture", active, rig.NATS, "vad", active, "stt", "vad", "capture"})
 	// Set back, and further each time, as somebody dies with a job in hand.
 	back := pointRound(named("stt/taken"), 3, r)
-	back.name = "wall clock set back, job in hand"
+	back.name, back.on = "wall clock set back, job in hand", rig.Stepped
 	for i := range back.faults {
 		back.faults[i].clock = -time.Duration(i+1) * time.Hour
 	}

@@ -139,27 +139,14 @@ func run(ctx context.Context, o options, out io.Writer) (bad bool, err error) {
 
 // one plays a round: on the pipeline that stands, or on one of its own kind.
 func one(ctx context.Context, o options, p *rig.Rig, n int, r round, s, short *set) (got *outcome, err error) {
-	if r.on == rig.Single && !r.stepsClock() {
+	if r.on == rig.Single {
 		return play(ctx, p, n, r, s, short)
 	}
-	bin := o.bin
-	if r.stepsClock() {
-		bin = filepath.Join(bin, "wallclock")
-		if _, err := os.Stat(filepath.Join(bin, "rtap")); err != nil {
-			out := newOutcome(r)
-			out.missed("not run: `make chaos` builds the programs for it: %v", err)
-			return out, nil
-		}
-	}
-	own, err := rig.New(bin, r.on)
+	own, err := rig.New(o.bin, r.on)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { own.Close(err != nil || got.Bad() || o.keep) }()
-	if r.stepsClock() {
-		// What tells a job that is kept back from one that is worked on, where all workers are new.
-		own.Settings = []string{"stt.job_timeout=10s"}
-	}
 	if r.kind == kindDisk {
 		if err := own.SmallDisk(diskMB); err != nil {
 			out := newOutcome(r)

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/rtap/rtap/test/chaos/rig"
@@ -94,11 +93,6 @@ func (r round) planned() (faults, kills int) {
 		}
 	}
 	return len(r.faults), kills
-}
-
-// stepsClock says whether it needs programs with a clock of their own.
-func (r round) stepsClock() bool {
-	return slices.ContainsFunc(r.faults, func(f fault) bool { return f.clock != 0 })
 }
 
 // kills says whether a fault is the death of a process that is hit.

@@ -47,9 +47,6 @@ type Rig struct {
 	Proxies   map[string]*Proxy
 	Bus       *bus.Bus
 
-	// Settings of all programs, beside the usual ones; before Start.
-	Settings []string
-
 	bin   string
 	log   *os.File
 	kind  Kind
@@ -71,10 +68,17 @@ const (
 	Single  Kind = iota // one server, two of each service
 	ByUp                // `rtap up --standby --stt 2`
 	Cluster             // three servers as in deploy/nats/cluster, two of each service
+	Stepped             // as Single, of programs whose wall clock can be stepped
 )
 
 // New makes the folder and chooses ports; bin holds the programs. Start starts.
 func New(bin string, kind Kind) (*Rig, error) {
+	if kind == Stepped {
+		bin = filepath.Join(bin, "wallclock")
+		if _, err := os.Stat(filepath.Join(bin, "rtap")); err != nil {
+			return nil, fmt.Errorf("finding programs with a clock of their own, which `make chaos` builds: %w", err)
+		}
+	}
 	dir, err := os.MkdirTemp("", "rtap-chaos-*")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder: %w", err)
@@ -164,7 +168,12 @@ func (r *Rig) args(service string, settings ...string) []string {
 }
 
 func (r *Rig) arguments(settings []string) (out []string) {
-	for _, s := range slices.Concat(settings, common, r.Settings) {
+	settings = slices.Concat(settings, common)
+	if r.kind == Stepped {
+		// What tells a job that is kept back from one that is worked on, where all workers are new.
+		settings = append(settings, "stt.job_timeout=10s")
+	}
+	for _, s := range settings {
 		out = append(out, "--set", s)
 	}
 	return out
