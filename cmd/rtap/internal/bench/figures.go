@@ -104,7 +104,11 @@ func (p *played) counters(r *report.Report) {
 		}
 		r.Counters[key] = v
 		if label, ok := strings.CutPrefix(key, "rtap_shed_total{"); ok {
-			r.Load.Shed["shed "+value(label)] = v
+			reason := value(label)
+			r.Load.Shed[reason] = v
+			if report.Draft(reason) {
+				r.Load.ShedDrafts += v
+			}
 		}
 		if label, ok := strings.CutPrefix(key, "rtap_speculation_total{"); ok {
 			r.Speculation.Outcomes[value(label)] = v

@@ -6,9 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -74,12 +72,14 @@ type overload struct {
 	measure.Recovery
 	// OldestJob, Jobs and HeldBack are the highest that was seen of rtap_queue_age_seconds, rtap_queue_depth (jobs)
 	// and rtap_vad_held_back_streams.
-	OldestJob float64            `json:"oldest_job_seconds"`
-	Jobs      float64            `json:"jobs_waiting"`
-	HeldBack  float64            `json:"streams_held_back"`
-	Shed      map[string]float64 `json:"shed"`
-	MemoryMB  map[string]float64 `json:"memory_max_mb"` // by process
-	Loss      report.Loss        `json:"loss"`
+	OldestJob float64 `json:"oldest_job_seconds"`
+	Jobs      float64 `json:"jobs_waiting"`
+	HeldBack  float64 `json:"streams_held_back"`
+	// Shed and ShedDrafts are as in [report.Load].
+	Shed       map[string]float64 `json:"shed"`
+	ShedDrafts float64            `json:"shed_drafts"`
+	MemoryMB   map[string]float64 `json:"memory_max_mb"` // by process
+	Loss       report.Loss        `json:"loss"`
 	// Gaps are stretches of audio that were not kept, GivenUp segments that ended dead. With holes, finals that were not
 	// delivered and streams without an end they make Lost.
 	Gaps    float64 `json:"gaps"`
@@ -140,7 +140,7 @@ func (o *overload) take(p *played, r *report.Report, goal float64) {
 			}
 		}
 	}
-	o.Report, o.Shed, o.Loss = r, r.Load.Shed, r.Loss
+	o.Report, o.Shed, o.ShedDrafts, o.Loss = r, r.Load.Shed, r.Load.ShedDrafts, r.Loss
 	o.Gaps, o.GivenUp = r.Counters[`rtap_errors_total{kind="gap",stage="vad"}`], r.Counters[`rtap_errors_total{kind="dead",stage="stt"}`]
 	o.Expected, o.Unheard = r.Ends.Expected, r.Ends.Unheard+r.Ends.TailUnheard
 	o.Lost = r.Loss.Holes + r.Loss.Undelivered + r.Loss.Unended + int(o.Gaps) + int(o.GivenUp)
@@ -155,15 +155,12 @@ func overloadTable(out io.Writer, all []overload) error {
 			fmt.Fprintf(w, "%gx\t%d\tfailed: %s\n", o.Factor, o.Streams, o.Err)
 			continue
 		}
-		shed, inTime := 0.0, "not seen"
-		for _, n := range o.Shed {
-			shed += n
-		}
+		inTime := "not seen"
 		if o.InTime != nil {
 			inTime = fmt.Sprintf("%.1f", *o.InTime)
 		}
 		fmt.Fprintf(w, "%gx\t%d\t%.0f\t%d\t%.1f\t%.1f\t%s\t%.0f\t%.1f\t%.0f\t%.0f\t%d\t%d\t%d\t%.0f\n", o.Factor, o.Streams, o.Seconds, o.Finals, o.OldestFinal,
-			o.QueueEmpty, inTime, o.Jobs, o.OldestJob, o.HeldBack, shed, o.Lost, o.Loss.Doubled, o.Loss.OutOfOrder, o.Report.Machine.Others)
+			o.QueueEmpty, inTime, o.Jobs, o.OldestJob, o.HeldBack, o.ShedDrafts, o.Lost, o.Loss.Doubled, o.Loss.OutOfOrder, o.Report.Machine.Others)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing: %w", err)
@@ -172,15 +169,8 @@ func overloadTable(out io.Writer, all []overload) error {
 		if o.Err != "" {
 			continue
 		}
-		var memory, shed []string
-		for _, name := range slices.Sorted(maps.Keys(o.MemoryMB)) {
-			memory = append(memory, fmt.Sprintf("%s %.0f", name, o.MemoryMB[name]))
-		}
-		for _, reason := range slices.Sorted(maps.Keys(o.Shed)) {
-			shed = append(shed, fmt.Sprintf("%s %.0f", strings.TrimPrefix(reason, "shed "), o.Shed[reason]))
-		}
-		fmt.Fprintf(out, "%gx: MB at most: %s; shed: %s; %d of %d ends of speech without a final\n", o.Factor,
-			strings.Join(memory, ", "), strings.Join(append(shed, "")[:max(1, len(shed))], ", "), o.Unheard, o.Expected)
+		fmt.Fprintf(out, "%gx: MB at most: %s; given up: %s; %d of %d ends of speech without a final\n", o.Factor,
+			counts(o.MemoryMB), counts(o.Shed), o.Unheard, o.Expected)
 	}
 	return nil
 }

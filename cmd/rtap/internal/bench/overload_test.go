@@ -54,7 +54,8 @@ func TestOverloadFigures(t *testing.T) {
 		Counters: map[string]float64{`rtap_errors_total{kind="gap",stage="vad"}`: 2, `rtap_errors_total{kind="dead",stage="stt"}`: 1},
 		Loss:     report.Loss{Unended: 1, Undelivered: 3}, Ends: measure.Ends{Expected: 9, Unheard: 1, TailUnheard: 1},
 	}
-	r.Load.Shed = map[string]float64{"shed interim": 4, "shed busy": 1}
+	// What the guards drop, and short sounds, are no drafts.
+	r.Load.Shed, r.Load.ShedDrafts = map[string]float64{"draft_load": 4, "draft_busy": 1, "short_speech": 2, "text_silence": 16}, 5
 	o := overload{Factor: 2, Streams: 1, Seconds: 5}
 	o.take(p, r, 400)
 	// The overload ends with the burst's speech, at 3 s.
@@ -69,9 +70,44 @@ func TestOverloadFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"2x        1        5        2       9.0       9.0            not seen         12    7.5           1          5     7", "10x       10       failed: no port",
-		"2x: MB at most: rtap-stt 100, rtap-vad 35; shed: busy 1, interim 4; 2 of 9 ends of speech without a final"} {
+		"2x: MB at most: rtap-stt 100, rtap-vad 35; given up: draft_busy 1, draft_load 4, short_speech 2, text_silence 16; 2 of 9 ends of speech without a final"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
+	}
+}
+
+// TestStressTable: the column is of drafts, whatever else was given up.
+func TestStressTable(t *testing.T) {
+	r := &report.Report{}
+	r.Load.Shed, r.Load.ShedDrafts, r.Load.RSSMaxMB = map[string]float64{"draft_busy": 31, "text_silence": 700, "stale_interim": 9}, 31, 432
+	var out bytes.Buffer
+	if err := stressTable(&out, stressResult{Capacity: 2, GoalMS: 400, Steps: []step{{Streams: 2, Holds: true, Report: r}, {Streams: 4, Err: "no port"}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"432  31    0         true", "4        failed: no port", "capacity: 2 always-talking streams"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+// TestCounters: what the pipeline counted meanwhile, and which of it is drafts.
+func TestCounters(t *testing.T) {
+	p := &played{
+		before: &rig.Metrics{Counters: map[string]float64{`rtap_shed_total{reason="draft_busy"}`: 7}},
+		after: &rig.Metrics{Counters: map[string]float64{
+			`rtap_shed_total{reason="draft_busy"}`: 10, `rtap_shed_total{reason="draft_unanswered"}`: 2, `rtap_shed_total{reason="interim_not_sent"}`: 1,
+			`rtap_shed_total{reason="text_silence"}`: 50, `rtap_shed_total{reason="short_speech"}`: 20, `rtap_shed_total{reason="stale_interim"}`: 30,
+			`rtap_speculation_total{outcome="hit"}`: 5, "rtap_speculation_wasted_seconds_total": 1.5,
+		}},
+	}
+	var r report.Report
+	p.counters(&r)
+	if r.Load.ShedDrafts != 6 || len(r.Load.Shed) != 6 || r.Load.Shed["draft_busy"] != 3 || r.Load.Shed["text_silence"] != 50 {
+		t.Errorf("%g drafts of %v", r.Load.ShedDrafts, r.Load.Shed)
+	}
+	if r.Speculation.Outcomes["hit"] != 5 || r.Speculation.WastedSeconds != 1.5 {
+		t.Errorf("%+v", r.Speculation)
 	}
 }

@@ -169,12 +169,8 @@ func stressTable(out io.Writer, res stressResult) error {
 			continue
 		}
 		r := s.Report
-		shed := 0.0
-		for _, n := range r.Load.Shed {
-			shed += n
-		}
 		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t%t\n", s.Streams, r.Latency.TTFS.P50, r.Latency.TTFS.P95,
-			r.Latency.Pipeline.P95, r.Latency.Interim.P95, 100*r.Accuracy.Rate, r.Load.SpeakingCPU, r.Load.RSSMaxMB, shed, r.Machine.Others, s.Holds)
+			r.Latency.Pipeline.P95, r.Latency.Interim.P95, 100*r.Accuracy.Rate, r.Load.SpeakingCPU, r.Load.RSSMaxMB, r.Load.ShedDrafts, r.Machine.Others, s.Holds)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing: %w", err)

@@ -87,10 +87,14 @@ func notes(out io.Writer, r row) {
 	}
 }
 
-func counts(of map[string]int) string {
+// counts lists whole figures by their names.
+func counts[T int | float64](of map[string]T) string {
+	if len(of) == 0 {
+		return "nothing"
+	}
 	var out []string
-	for _, reason := range slices.Sorted(maps.Keys(of)) {
-		out = append(out, fmt.Sprintf("%s %d", reason, of[reason]))
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		out = append(out, fmt.Sprintf("%s %.0f", name, float64(of[name])))
 	}
 	return strings.Join(out, ", ")
 }

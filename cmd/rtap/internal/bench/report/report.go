@@ -120,12 +120,14 @@ type Load struct {
 	RSSMB       float64 `json:"rss_mb"`     // at the end
 	RSSMaxMB    float64 `json:"rss_max_mb"` // the largest sum
 	// GrowthMB is MB per hour, by a line through the second half of the run.
-	GrowthMB float64              `json:"rss_growth_mb_per_hour"`
-	RTF      float64              `json:"real_time_factor"`            // inference time of finals per second of their audio
-	CPUHour  float64              `json:"cpu_seconds_per_stream_hour"` // of all processes, per hour of one stream
-	Shed     map[string]float64   `json:"shed"`
-	VADMS    measure.Distribution `json:"vad_frame_ms"`
-	Buffer   float64              `json:"buffer_utilization"` // the highest seen
+	GrowthMB float64 `json:"rss_growth_mb_per_hour"`
+	RTF      float64 `json:"real_time_factor"`            // inference time of finals per second of their audio
+	CPUHour  float64 `json:"cpu_seconds_per_stream_hour"` // of all processes, per hour of one stream
+	// Shed is all that was given up on purpose, by reason; ShedDrafts is what of it is drafts.
+	Shed       map[string]float64   `json:"shed"`
+	ShedDrafts float64              `json:"shed_drafts"`
+	VADMS      measure.Distribution `json:"vad_frame_ms"`
+	Buffer     float64              `json:"buffer_utilization"` // the highest seen
 }
 
 // Process is one process's share.

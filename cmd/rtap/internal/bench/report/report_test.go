@@ -155,12 +155,14 @@ func TestChanges(t *testing.T) {
 func TestTextAndJSON(t *testing.T) {
 	r := good()
 	r.Utterances, r.Publishable, r.Machine.Others = 12, false, 80
+	r.Load.Shed, r.Load.ShedDrafts = map[string]float64{"draft_busy": 3, "draft_load": 2, "text_silence": 4, "short_speech": 9}, 5
 	r.Judge()
 	var out bytes.Buffer
 	if err := r.Text(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"NOT FOR PUBLICATION: fewer than 300", "DISTURBED: other programs took 80 %", "speech end to final (TTFS)", "reached", "3 of 100 wrong"} {
+	for _, want := range []string{"NOT FOR PUBLICATION: fewer than 300", "DISTURBED: other programs took 80 %", "speech end to final (TTFS)", "reached", "3 of 100 wrong",
+		"\ndrafts shed: 5; draft_busy 3; draft_load 2\n", "\ntexts dropped: text_silence 4\n", "\ngiven up beside them: short_speech 9\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/measure"
@@ -88,7 +89,10 @@ func (r *Report) details(out io.Writer) {
 	}
 	fmt.Fprintf(out, "speculation: %d of %d finals decoded before they closed (%.0f %%), %.1f s of inference wasted%s\n", s.Hits, s.Finals, share, s.WastedSeconds, list(s.Outcomes))
 	l := r.Load
-	fmt.Fprintf(out, "work: real-time factor %.3f, %.0f s of CPU an hour of a stream%s\n", l.RTF, l.CPUHour, list(l.Shed))
+	fmt.Fprintf(out, "work: real-time factor %.3f, %.0f s of CPU an hour of a stream\n", l.RTF, l.CPUHour)
+	fmt.Fprintf(out, "drafts shed: %.0f%s\n", l.ShedDrafts, list(l.shed(Draft)))
+	fmt.Fprintf(out, "texts dropped: %s\n", some(l.shed(dropped)))
+	fmt.Fprintf(out, "given up beside them: %s\n", some(l.shed(func(reason string) bool { return !Draft(reason) && !dropped(reason) })))
 	x := r.Loss
 	fmt.Fprintf(out, "order: %d holes, %d doubled, %d out of order, %d in the log but not delivered, %d streams without an end, %d processes died\n",
 		x.Holes, x.Doubled, x.OutOfOrder, x.Undelivered, x.Unended, x.Dead)
@@ -101,6 +105,14 @@ func list(m map[string]float64) (out string) {
 		}
 	}
 	return out
+}
+
+// some lists what there is of figures, or says that there is none.
+func some(m map[string]float64) string {
+	if out := list(m); out != "" {
+		return strings.TrimPrefix(out, "; ")
+	}
+	return "none"
 }
 
 func named(s string) string {
