@@ -115,7 +115,12 @@ func (p *played) counters(r *report.Report) {
 		}
 	}
 	r.Speculation.WastedSeconds = grown.Counters["rtap_speculation_wasted_seconds_total"]
-	r.Load.Buffer, r.Storage = p.buffer, p.storage
+	r.Storage = p.storage
+	for key, v := range p.highest {
+		if strings.HasPrefix(key, "rtap_buffer_utilization_ratio{") && (r.Load.Buffer == nil || v > *r.Load.Buffer) {
+			r.Load.Buffer = &v
+		}
+	}
 	if h := grown.Histograms[`rtap_stage_latency_seconds{stage="vad"}`]; h != nil {
 		r.Load.VADMS = measure.Distribution{
 			N: int(h.Count), Mean: 1000 * h.Mean(), P50: 1000 * h.Quantile(.5), P95: 1000 * h.Quantile(.95), P99: 1000 * h.Quantile(.99),

@@ -107,6 +107,14 @@ func TestCounters(t *testing.T) {
 	if r.Load.ShedDrafts != 6 || len(r.Load.Shed) != 6 || r.Load.Shed["draft_busy"] != 3 || r.Load.Shed["text_silence"] != 50 {
 		t.Errorf("%g drafts of %v", r.Load.ShedDrafts, r.Load.Shed)
 	}
+	if r.Load.Buffer != nil {
+		t.Errorf("a gauge that was not seen: %g", *r.Load.Buffer)
+	}
+	p.fill(&rig.Metrics{Gauges: map[string]float64{`rtap_buffer_utilization_ratio{stage="vad"}`: .3, `rtap_buffer_utilization_ratio{stage="egress"}`: .1, "rtap_other": 7}})
+	p.fill(&rig.Metrics{Gauges: map[string]float64{`rtap_buffer_utilization_ratio{stage="vad"}`: .2}})
+	if p.counters(&r); r.Load.Buffer == nil || *r.Load.Buffer != .3 {
+		t.Errorf("buffers: %v", r.Load.Buffer)
+	}
 	if r.Speculation.Outcomes["hit"] != 5 || r.Speculation.WastedSeconds != 1.5 {
 		t.Errorf("%+v", r.Speculation)
 	}

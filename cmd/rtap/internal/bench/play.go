@@ -36,7 +36,6 @@ type played struct {
 	samples   []rig.Sample
 	before    *rig.Metrics // when the first word is spoken
 	after     *rig.Metrics
-	buffer    float64
 	highest   map[string]float64 // gauges, by what they rose to
 	stored    int                // finals in the log
 	dead      int
@@ -203,13 +202,8 @@ func (p *played) fill(m *rig.Metrics) {
 	}
 	for key, v := range m.Gauges {
 		p.highest[key] = max(p.highest[key], v)
-		if len(key) > len(bufferGauge) && key[:len(bufferGauge)] == bufferGauge {
-			p.buffer = max(p.buffer, v)
-		}
 	}
 }
-
-const bufferGauge = "rtap_buffer_utilization_ratio"
 
 // finish takes what is known only at the end.
 func (p *played) finish(ctx context.Context, progress io.Writer, pipe *rig.Pipeline, e ears) (err error) {

@@ -127,7 +127,8 @@ type Load struct {
 	Shed       map[string]float64   `json:"shed"`
 	ShedDrafts float64              `json:"shed_drafts"`
 	VADMS      measure.Distribution `json:"vad_frame_ms"`
-	Buffer     float64              `json:"buffer_utilization"` // the highest seen
+	// Buffer is the highest utilisation that was seen; nil when no process told it.
+	Buffer *float64 `json:"buffer_utilization"`
 }
 
 // Process is one process's share.

@@ -36,7 +36,7 @@ func good() *report.Report {
 			Pipeline: measure.Distribute(around(20, 1000, 2)), TTFS: measure.Distribute(ttfs), Interim: measure.Distribute(around(150, 1000, 3)),
 			Transport: measure.Distribute(around(3, 400, 4)),
 		},
-		Load: report.Load{IdleCPU: 4, SpeakingCPU: 30, RSSMB: 300, RSSMaxMB: 310, GrowthMB: 2, VADMS: measure.Distribution{N: 10, P50: .3, Mean: .3}},
+		Load: report.Load{IdleCPU: 4, SpeakingCPU: 30, RSSMB: 300, RSSMaxMB: 310, GrowthMB: 2, Buffer: new(float64), VADMS: measure.Distribution{N: 10, P50: .3, Mean: .3}},
 		Accuracy: measure.Accuracy{
 			Words: 100, Errors: 3, Rate: .03, Clips: map[string]measure.Cluster{"a": {Errors: 1, Words: 50}, "b": {Errors: 2, Words: 50}},
 			Once: map[string]int{"a": 50, "b": 50},
@@ -75,7 +75,11 @@ func TestJudge(t *testing.T) {
 		"speaking":              {func(r *report.Report) { r.Load.SpeakingCPU = 41 }, "CPU, one stream, speaking, with interims", report.Missed},
 		"speaking, no interims": {func(r *report.Report) { r.Setup.Interims = false }, "CPU, one stream, speaking, without interims", report.Missed},
 		"memory":                {func(r *report.Report) { r.Load.RSSMaxMB = 401 }, "memory, one stream", report.Missed},
-		"growth":                {func(r *report.Report) { r.Load.GrowthMB = 60 }, "memory, one stream", report.Missed},
+		"memory grows":          {func(r *report.Report) { r.Load.GrowthMB = 30 }, "memory over time", report.Missed},
+		"memory of many grows":  {func(r *report.Report) { r.Setup.Streams, r.Load.GrowthMB = 4, 60 }, "memory over time", report.Missed},
+		"memory of many":        {func(r *report.Report) { r.Setup.Streams, r.Load.RSSMaxMB = 4, 600 }, "memory over time", report.Reached},
+		"memory, too short":     {func(r *report.Report) { r.Setup.Seconds, r.Load.GrowthMB = 599, 60 }, "memory over time", report.Unmeasured},
+		"memory not seen":       {func(r *report.Report) { r.Load.RSSMB = 0 }, "memory over time", report.Unmeasured},
 		"start":                 {func(r *report.Report) { r.StartMS = 2001 }, "start", report.Missed},
 		"voice":                 {func(r *report.Report) { r.Load.VADMS.P50 = .4 }, "voice detection", report.Missed},
 		"growing": {func(r *report.Report) {
@@ -86,7 +90,8 @@ func TestJudge(t *testing.T) {
 		"too short to grow": {func(r *report.Report) { r.Setup.Seconds = 300 }, "TTFS over time", report.Unmeasured},
 		"lost":              {func(r *report.Report) { r.Loss.Holes = 1 }, "loss", report.Missed},
 		"out of order":      {func(r *report.Report) { r.Loss.OutOfOrder = 1 }, "loss", report.Missed},
-		"buffer":            {func(r *report.Report) { r.Load.Buffer = .9 }, "buffer utilisation", report.Missed},
+		"buffer":            {func(r *report.Report) { *r.Load.Buffer = .9 }, "buffer utilisation", report.Missed},
+		"buffer not seen":   {func(r *report.Report) { r.Load.Buffer = nil }, "buffer utilisation", report.Unmeasured},
 		"many streams":      {func(r *report.Report) { r.Setup.Streams, r.Latency.TTFS.P95 = 16, 399 }, "TTFS with 16 streams", report.Reached},
 		"too many":          {func(r *report.Report) { r.Setup.Streams, r.Latency.TTFS.P95 = 16, 401 }, "TTFS with 16 streams", report.Missed},
 	} {
@@ -162,7 +167,7 @@ func TestTextAndJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"NOT FOR PUBLICATION: fewer than 300", "DISTURBED: other programs took 80 %", "speech end to final (TTFS)", "reached", "3 of 100 wrong",
-		"\ndrafts shed: 5; draft_busy 3; draft_load 2\n", "\ntexts dropped: text_silence 4\n", "\ngiven up beside them: short_speech 9\n"} {
+		"\nmemory: 310 MB at most, 300 at the end; +2.0 MB an hour", "\ndrafts shed: 5; draft_busy 3; draft_load 2\n", "\ntexts dropped: text_silence 4\n", "\ngiven up beside them: short_speech 9\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

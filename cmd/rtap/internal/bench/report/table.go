@@ -90,6 +90,11 @@ func (r *Report) details(out io.Writer) {
 	fmt.Fprintf(out, "speculation: %d of %d finals decoded before they closed (%.0f %%), %.1f s of inference wasted%s\n", s.Hits, s.Finals, share, s.WastedSeconds, list(s.Outcomes))
 	l := r.Load
 	fmt.Fprintf(out, "work: real-time factor %.3f, %.0f s of CPU an hour of a stream\n", l.RTF, l.CPUHour)
+	growth := "too short a run to tell growth"
+	if r.Setup.Seconds >= tellGrowth {
+		growth = fmt.Sprintf("%+.1f MB an hour over its second half", l.GrowthMB)
+	}
+	fmt.Fprintf(out, "memory: %.0f MB at most, %.0f at the end; %s\n", l.RSSMaxMB, l.RSSMB, growth)
 	fmt.Fprintf(out, "drafts shed: %.0f%s\n", l.ShedDrafts, list(l.shed(Draft)))
 	fmt.Fprintf(out, "texts dropped: %s\n", some(l.shed(dropped)))
 	fmt.Fprintf(out, "given up beside them: %s\n", some(l.shed(func(reason string) bool { return !Draft(reason) && !dropped(reason) })))
