@@ -21,7 +21,7 @@ type Metrics struct {
 	Registry          *prometheus.Registry
 	PipelineLatency   *prometheus.HistogramVec // {stream}: closing frame captured → handed over, seconds
 	FinalLatency      *prometheus.HistogramVec // {stream}: speech end → handed over, seconds
-	InterimLatency    *prometheus.HistogramVec // {stream}: last sample captured → handed over, seconds
+	InterimLatency    *prometheus.HistogramVec // {stream}: last sample captured → sent by the recogniser, seconds
 	StageLatency      *prometheus.HistogramVec // {stage}: seconds
 	FramesProcessed   *prometheus.CounterVec   // {stage}
 	BufferUtilization *prometheus.GaugeVec     // {stage}: 0 to 1
@@ -77,7 +77,7 @@ func NewMetrics(service, version string) *Metrics {
 	}
 	m.PipelineLatency = histogram("rtap_pipeline_latency_seconds", "From the capture of the frame that closed a segment to the hand-over of its final.", "stream")
 	m.FinalLatency = histogram("rtap_final_latency_seconds", "From the capture of the last speech to the hand-over of its final.", "stream")
-	m.InterimLatency = histogram("rtap_interim_latency_seconds", "From the capture of the last sample to the hand-over of the interim that covers it.", "stream")
+	m.InterimLatency = histogram("rtap_interim_latency_seconds", "From the capture of the last sample to the moment a recogniser sends the interim that covers it to the gateways; their hand-over, a few milliseconds, is not in it.", "stream")
 	m.StageLatency = histogram("rtap_stage_latency_seconds", "Time one stage takes.", "stage")
 	m.STTRealTimeFactor = histogram("rtap_stt_real_time_factor", "Inference time per second of audio.", "model")
 	m.FramesProcessed = counter("rtap_frames_processed_total", "Frames or messages a stage has handled.", "stage")

@@ -675,7 +675,8 @@ type LatencyMs struct {
 	Vad   float64                `protobuf:"fixed64,1,opt,name=vad,proto3" json:"vad,omitempty"`
 	Queue float64                `protobuf:"fixed64,2,opt,name=queue,proto3" json:"queue,omitempty"`
 	Stt   float64                `protobuf:"fixed64,3,opt,name=stt,proto3" json:"stt,omitempty"`
-	// From the capture of the frame that closed the segment to the hand-over to subscribers.
+	// From the capture of the frame that closed the segment to the hand-over to subscribers. In an interim, from the
+	// capture of its last sample until the recogniser sent it to the gateways.
 	Pipeline float64 `protobuf:"fixed64,4,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
 	// From the capture of the last speech to the hand-over to subscribers.
 	SpeechEndToFinal float64 `protobuf:"fixed64,5,opt,name=speech_end_to_final,json=speechEndToFinal,proto3" json:"speech_end_to_final,omitempty"`

@@ -225,7 +225,7 @@ func (h *Hub) interim(msg *nats.Msg) {
 		return
 	}
 	h.send(Message{Stream: stream, Data: msg.Data, Results: r})
-	if at := r.GetRtap().GetCapturedAt(); at.IsValid() {
-		obs.Observe(h.rt.Metrics.InterimLatency.WithLabelValues(h.rt.Metrics.Stream(stream)), max(0, time.Since(at.AsTime()).Seconds()), r.GetRtap().GetTraceId())
+	if ms := r.GetRtap().GetLatencyMs().GetPipeline(); ms > 0 {
+		obs.Observe(h.rt.Metrics.InterimLatency.WithLabelValues(h.rt.Metrics.Stream(stream)), ms/1000, r.GetRtap().GetTraceId())
 	}
 }

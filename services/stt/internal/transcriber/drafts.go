@@ -176,8 +176,10 @@ func interim(job *taken, d *rtapv1.DraftResult, text agreement) *rtapv1.Results 
 	r.Rtap.CommittedChars = uint32(utf8.RuneCountInString(committed))
 	r.Rtap.StreamId, r.Rtap.SegmentId, r.Rtap.UtteranceId = job.GetStreamId(), job.GetSegmentId(), job.GetUtteranceId()
 	r.Rtap.Revision, r.Rtap.Ordinal = job.GetRevision(), uint32(job.GetOrdinal())
-	r.Rtap.CapturedAt = job.GetCapturedAt().GetCapturedAt()
-	r.Rtap.LatencyMs.Stt = d.GetSttMs()
+	// By the clocks that nobody sets; the gateway, which gets only the wall time, could not tell.
+	age, synchronised := clock.Since(job.GetCapturedAt())
+	r.Rtap.CapturedAt, r.Rtap.Unsynchronised = job.GetCapturedAt().GetCapturedAt(), !synchronised
+	r.Rtap.LatencyMs.Stt, r.Rtap.LatencyMs.Pipeline = d.GetSttMs(), age.Seconds()*1000
 	r.Metadata.RequestId = job.GetStreamId()
 	return r
 }

@@ -20,10 +20,12 @@ import (
 	"github.com/rtap/rtap/pkg/obs"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 func TestMain(m *testing.M) {
@@ -229,13 +231,25 @@ func TestDraftBecomesInterim(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := b.PublishDraft(&rtapv1.DraftJob{StreamId: "s", Ordinal: 1, Revision: 2, Kind: rtapv1.DraftJob_KIND_INTERIM, CapturedAt: clock.Now(), Pcm: make([]byte, 1000)}); err != nil {
+	// Captured 50 ms ago by the host's own clock, and an hour ago by the wall's, which somebody has set since.
+	const age = 50 * time.Millisecond
+	captured, began := clock.Ago(age), time.Now()
+	captured.CapturedAt = timestamppb.New(began.Add(-time.Hour))
+	if err := b.PublishDraft(&rtapv1.DraftJob{StreamId: "s", Ordinal: 1, Revision: 2, Kind: rtapv1.DraftJob_KIND_INTERIM, CapturedAt: captured, Pcm: make([]byte, 1000)}); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case m := <-got:
 		if s := string(m.Data); !strings.Contains(s, `"transcript":"so far"`) || !strings.Contains(s, `"is_final":false`) || !strings.Contains(s, `"revision":2`) {
 			t.Errorf("interim %s", s)
+		}
+		r := &rtapv1.Results{}
+		if err := wire.UnmarshalJSON(m.Data, r); err != nil {
+			t.Fatal(err)
+		}
+		most := float64((age + time.Since(began) + time.Millisecond).Milliseconds())
+		if l := r.GetRtap().GetLatencyMs().GetPipeline(); l < float64(age.Milliseconds()) || l > most || r.GetRtap().GetUnsynchronised() {
+			t.Errorf("latency %.0f ms of at most %.0f, unsynchronised %v on one host", l, most, r.GetRtap().GetUnsynchronised())
 		}
 	case <-time.After(20 * time.Second):
 		t.Error("no interim")
