@@ -33,7 +33,7 @@ func TestRemoteClients(t *testing.T) {
 
 	t.Run("in real time", func(t *testing.T) {
 		t.Parallel()
-		c := p.call(t, rate16k+"&interim_results=true&vad_events=true&model=nova-3")
+		c := p.call(t, rate16k+"&interim_results=true&vad_events=true&model=nova-3&utterance_end_ms=1000&endpointing=300")
 		c.play(t, audio, 640, 32000)
 		mostly(t, "20 ms", jfk, c.finish(t))
 		if len(c.of("SpeechStarted")) == 0 || len(c.of("UtteranceEnd")) == 0 {
@@ -42,7 +42,7 @@ func TestRemoteClients(t *testing.T) {
 		if interims := len(c.of("Results")) - len(c.finals); interims == 0 {
 			t.Error("no interim came")
 		}
-		if m := c.of("Metadata")[0]; m["duration"] != 11.0 || !strings.Contains(fmt.Sprint(m["warnings"]), "nova-3") || !strings.Contains(fmt.Sprint(m["model_info"]), "moonshine") {
+		if m := c.of("Metadata")[0]; m["duration"] != 11.0 || !strings.Contains(fmt.Sprint(m["warnings"]), "nova-3") || !strings.Contains(fmt.Sprint(m["warnings"]), "endpointing=300") || !strings.Contains(fmt.Sprint(m["model_info"]), "moonshine") {
 			t.Errorf("metadata %v", m)
 		}
 		if !bytes.Equal(p.heard(t, c.stream), audio) {
@@ -59,6 +59,9 @@ func TestRemoteClients(t *testing.T) {
 			c := p.call(t, fmt.Sprintf("sample_rate=%d&channels=%d", tt.rate, tt.channels))
 			c.play(t, sent, tt.piece, 0)
 			mostly(t, name, jfk, c.finish(t))
+			if n := len(c.of("UtteranceEnd")); n > 0 {
+				t.Errorf("%d UtteranceEnd for a client that did not ask for them", n)
+			}
 			heard := p.heard(t, c.stream)
 			if tt.rate == 16000 && !bytes.Equal(heard, audio) {
 				t.Error("the pipeline heard something else than the client sent")

@@ -17,7 +17,7 @@ const client = new DeepgramClient({
 });
 const socket = await client.listen.v1.connect({
   model: "nova-3", encoding: "linear16", sample_rate: 16000, interim_results: "true", vad_events: "true",
-  smart_format: "true", reconnectAttempts: 0,
+  smart_format: "true", utterance_end_ms: "1000", reconnectAttempts: 0,
 });
 const got = [];
 const closed = new Promise((resolve) => socket.on("close", resolve));

@@ -12,7 +12,7 @@ LISTEN = f"ws://127.0.0.1:{PORT}/v1/listen?encoding=linear16&sample_rate={RATE}&
 
 
 async def starter_kit():
-    """Ends, as the starter kit does, with the message that has a creation date."""
+    """Takes every message for a transcript, and ends, as the starter kit does, with the one that has a creation date."""
     texts = []
     async with websockets.connect(LISTEN, additional_headers={"Authorization": f"Token {TOKEN}"}) as ws:
         check("websockets: request id", len(ws.response.headers["dg-request-id"]) == 36)
@@ -21,11 +21,12 @@ async def starter_kit():
         await ws.send(json.dumps({"type": "CloseStream"}))
         async for message in ws:
             m = json.loads(message)
-            if m.get("is_final"):
-                texts.append(m["channel"]["alternatives"][0]["transcript"])
             if m.get("created"):
                 check("websockets: the whole duration", m["duration"] == 11)
                 break
+            text = m["channel"]["alternatives"][0]["transcript"]
+            if m["is_final"]:
+                texts.append(text)
     check_text("websockets: text", " ".join(texts))
 
 

@@ -48,7 +48,8 @@ func (s *session) entry(e wire.Entry) bool {
 		}
 		return s.send(s.results(e.Results))
 	case e.UtteranceEnd != nil:
-		if uint64(e.UtteranceEnd.GetRtap().GetEpoch()) <= s.epoch {
+		// Clients that did not ask take every message with a channel for Results.
+		if !s.q.utteranceEnds || uint64(e.UtteranceEnd.GetRtap().GetEpoch()) <= s.epoch {
 			return true
 		}
 		end := proto.Clone(e.UtteranceEnd).(*rtapv1.UtteranceEnd)

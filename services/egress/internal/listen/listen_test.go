@@ -205,6 +205,15 @@ func (g *gateway) final(t *testing.T, stream, text string, epoch uint32, start f
 	}})
 }
 
+func (g *gateway) utteranceEnd(t *testing.T, stream string, epoch uint32, lastWordEnd float64) {
+	t.Helper()
+	g.ordinal++
+	g.entry(t, wire.Entry{UtteranceEnd: &rtapv1.UtteranceEnd{
+		Type: "UtteranceEnd", Channel: []uint32{0, 1}, LastWordEnd: lastWordEnd,
+		Rtap: &rtapv1.MarkerRtap{StreamId: stream, AfterSeq: g.seq, Ordinal: g.ordinal, Epoch: epoch},
+	}})
+}
+
 func (g *gateway) end(t *testing.T, stream string, epoch uint32) {
 	t.Helper()
 	g.ordinal++
@@ -303,6 +312,66 @@ func TestOnlyWhatWasAskedFor(t *testing.T) {
 	g.final(t, "plain", "text", 1, 0)
 	if m := message(t, plain); m["is_final"] != true {
 		t.Errorf("a client that asked for nothing gets %v first", m)
+	}
+}
+
+// TestUtteranceEnds: they are only for whom names utterance_end_ms. The pauses are the
+// operator's, and whoever asks for others is told when the connection opens and when it ends.
+func TestUtteranceEnds(t *testing.T) {
+	g := start(t, nil)
+	for i, tt := range []struct {
+		query string
+		ends  bool
+		told  []string
+	}{
+		{"", false, nil},
+		{"vad_events=true&interim_results=true", false, nil},
+		{"endpointing=300", false, []string{"endpointing=300: the operator's pause"}},
+		{"utterance_end_ms=1000", true, nil}, // the default
+		{"utterance_end_ms=2500&endpointing=10", true, []string{"utterance_end_ms=2500: an utterance ends after 1000 ms", "endpointing=10: the operator's pause"}},
+	} {
+		t.Run(tt.query, func(t *testing.T) {
+			g.last, g.seq, g.ordinal = 0, 0, 0
+			stream := fmt.Sprint("s", i)
+			c, res, err := g.dial(t, linear16+"&opening_metadata=true&stream="+stream+"&"+tt.query, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			opening := message(t, c)
+			g.final(t, stream, "hello", 1, 0.5)
+			g.utteranceEnd(t, stream, 1, 1.5)
+			g.final(t, stream, "again", 1, 3)
+			say(t, c, "CloseStream")
+			g.chunks(t, stream)
+			g.end(t, stream, 1)
+			var types []string
+			var last map[string]any
+			for len(types) == 0 || last["type"] != "Metadata" {
+				last = message(t, c)
+				types = append(types, fmt.Sprint(last["type"]))
+				if last["type"] == "UtteranceEnd" && (last["last_word_end"] != 1.5 || fmt.Sprint(last["channel"]) != "[0 1]") {
+					t.Errorf("got %v", last)
+				}
+			}
+			want := "[Results Results Metadata]"
+			if tt.ends {
+				want = "[Results UtteranceEnd Results Metadata]"
+			}
+			if fmt.Sprint(types) != want {
+				t.Errorf("got %v, want %s", types, want)
+			}
+			header := res.header.Get("Rtap-Warning")
+			for where, got := range map[string]string{"header": header, "first message": fmt.Sprint(opening["warnings"]), "last message": fmt.Sprint(last["warnings"])} {
+				for _, told := range tt.told {
+					if !strings.Contains(got, told) {
+						t.Errorf("%s: %s, want %q", where, got, told)
+					}
+				}
+			}
+			if len(tt.told) == 0 && (header != "" || len(last["warnings"].([]any)) > 0) {
+				t.Errorf("warned of %s, %v", header, last["warnings"])
+			}
+		})
 	}
 }
 

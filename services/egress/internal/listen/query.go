@@ -25,6 +25,7 @@ const (
 	keyInterims         = "interim_results"
 	keyEvents           = "vad_events"
 	keyOpeningMetadata  = "opening_metadata"
+	keyUtteranceEnd     = "utterance_end_ms"
 	messageNotSupported = "this has no effect here"
 )
 
@@ -35,6 +36,7 @@ type query struct {
 	interims        bool
 	events          bool
 	openingMetadata bool
+	utteranceEnds   bool // as Deepgram does it: for whom names utterance_end_ms
 	warnings        []*rtapv1.ListenWarning
 }
 
@@ -45,7 +47,7 @@ var silent = map[string]string{"punctuate": "true", "mip_opt_out": ""}
 // parse reads a client's query. What Deepgram's clients may ask for and is not honoured is
 // a warning; what would make another stream of the audio than the client means is an error.
 func parse(v url.Values, cfg *config.Config) (query, error) {
-	q := query{format: ingest.Format{Channels: 1}}
+	q := query{format: ingest.Format{Channels: 1}, utteranceEnds: v.Has(keyUtteranceEnd)}
 	var errs []error
 	number := func(key string, low, high int) int {
 		n, err := strconv.Atoi(v.Get(key))
@@ -111,7 +113,7 @@ func warning(key, value string, cfg *config.Config) *rtapv1.ListenWarning {
 			return nil
 		}
 		w.Message = fmt.Sprintf("language=%s: the operator's language is used (stt.language = %s)", value, cfg.STT.Language)
-	case "utterance_end_ms":
+	case keyUtteranceEnd:
 		if value == strconv.Itoa(cfg.VAD.UtteranceEndMS) {
 			return nil
 		}
