@@ -11,6 +11,7 @@ memory. It takes all the cores that it gets, so not beside a pipeline in product
 and recordings go into the folder for temporary files, TMPDIR or /tmp, and are removed.`,
 		Examples: []Example{
 			{"rtap bench --duration 2m", "one stream that always talks"},
+			{"rtap bench --utterances 300 --idle 5m --html now.html", "figures to publish; the CPU without interims needs --interims=false beside it"},
 			{"rtap bench --streams 16 --stt 2 --json now.json --compare before.json", "sixteen, and what got better or worse"},
 			{"docker run --rm rtap:latest rtap bench --duration 2m", "in a container of its own; a gateway's has too little room in /tmp"},
 		},

@@ -107,10 +107,11 @@ type Loss struct {
 
 // Speculation says what the drafts at presumed ends were good for.
 type Speculation struct {
-	Finals        int                `json:"finals"`
-	Hits          int                `json:"hits"`
-	Outcomes      map[string]float64 `json:"outcomes"`
-	WastedSeconds float64            `json:"wasted_cpu_seconds"`
+	Finals   int                `json:"finals"`
+	Hits     int                `json:"hits"`
+	Outcomes map[string]float64 `json:"outcomes"`
+	// WastedSeconds is how long inferences ran whose drafts no final came of; they may have used more threads than one.
+	WastedSeconds float64 `json:"wasted_inference_seconds"`
 }
 
 // Load is what the work cost.

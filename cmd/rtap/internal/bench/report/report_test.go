@@ -80,8 +80,13 @@ func TestJudge(t *testing.T) {
 		"memory of many":        {func(r *report.Report) { r.Setup.Streams, r.Load.RSSMaxMB = 4, 600 }, "memory over time", report.Reached},
 		"memory, too short":     {func(r *report.Report) { r.Setup.Seconds, r.Load.GrowthMB = 599, 60 }, "memory over time", report.Unmeasured},
 		"memory not seen":       {func(r *report.Report) { r.Load.RSSMB = 0 }, "memory over time", report.Unmeasured},
-		"start":                 {func(r *report.Report) { r.StartMS = 2001 }, "start", report.Missed},
-		"voice":                 {func(r *report.Report) { r.Load.VADMS.P50 = .4 }, "voice detection", report.Missed},
+		"not in this run":       {func(*report.Report) {}, "CPU, one stream, speaking, without interims", report.Unmeasured},
+		"in the other run": {func(r *report.Report) {
+			r.Setup.Interims, r.Latency.Interim = false, measure.Distribution{}
+		}, "CPU, one stream, speaking, with interims", report.Unmeasured},
+		"no interims": {func(r *report.Report) { r.Setup.Interims = false }, "interim latency", report.Unmeasured},
+		"start":       {func(r *report.Report) { r.StartMS = 2001 }, "start", report.Missed},
+		"voice":       {func(r *report.Report) { r.Load.VADMS.P50 = .4 }, "voice detection", report.Missed},
 		"growing": {func(r *report.Report) {
 			for i := range r.Ends.TTFS {
 				r.Ends.TTFS[i].MS += float64(i)
@@ -176,6 +181,9 @@ func TestTextAndJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !bytes.Contains(raw, []byte(`"wasted_inference_seconds":`)) {
+		t.Errorf("no time of wasted inferences in %s", raw)
+	}
 	back := &report.Report{}
 	if err := json.Unmarshal(raw, back); err != nil {
 		t.Fatal(err)
@@ -260,7 +268,7 @@ func TestMarkdown(t *testing.T) {
 			t.Errorf("not a row: %s", l)
 		}
 	}
-	if n := strings.Count(out.String(), "| reached |"); n != len(r.Goals) {
+	if n := strings.Count(out.String(), "| reached |"); n != len(r.Goals)-1 || !strings.Contains(out.String(), "| < 20 % | run `rtap bench --interims=false` | not measured |") {
 		t.Errorf("%d of %d goals:\n%s", n, len(r.Goals), out.String())
 	}
 }
