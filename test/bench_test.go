@@ -32,7 +32,8 @@ func TestBench(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	for _, want := range []string{"GOAL", "TTFS with 2 streams", "NOT FOR PUBLICATION", "nats-server", "rtap-vad", "cut at 700 ms"} {
+	for _, want := range []string{"GOAL", "TTFS with 2 streams", "NOT FOR PUBLICATION", "nats-server", "rtap-vad", "cut at 700 ms",
+		"memory over time", "\ndrafts shed: ", "\nerrors: ", "\ncontext of finals: "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

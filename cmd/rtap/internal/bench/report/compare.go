@@ -122,6 +122,11 @@ func differences(old, now *Report) (out []string) {
 	add("recognisers", a.STT, b.STT)
 	add("source", a.Via, b.Via)
 	add("interims", a.Interims, b.Interims)
+	add("profile", named(a.Profile), named(b.Profile))
+	add("model", named(a.Model), named(b.Model))
+	add("settings", a.Settings, b.Settings)
+	add("seed", a.Seed, b.Seed)
+	add("seconds of each stream", math.Round(a.Seconds), math.Round(b.Seconds))
 	add("clips", a.Clips, b.Clips)
 	add("labelled recordings", a.Labelled, b.Labelled)
 	if now.Machine.Others > otherCPU || old.Machine.Others > otherCPU {

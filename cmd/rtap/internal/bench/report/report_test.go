@@ -115,56 +115,13 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestChanges(t *testing.T) {
-	verdicts := func(now *report.Report) map[string]string {
-		out := map[string]string{}
-		for _, c := range report.Changes(good(), now) {
-			if c.Verdict != "" {
-				out[c.Name] = c.Verdict
-			}
-		}
-		return out
-	}
-	again := good()
-	again.Latency.TTFS = measure.Distribute(around(170, 1000, 99)) // other noise about the same
-	if got := verdicts(again); len(got) != 0 {
-		t.Errorf("alike: %v", got)
-	}
-	other := good()
-	other.Latency.TTFS = measure.Distribute(around(120, 1000, 5))
-	other.Latency.Pipeline = measure.Distribute(around(30, 1000, 5))
-	other.Latency.Transport = measure.Distribute(around(9, 12, 5)) // too few to tell more than the median
-	other.Load.RSSMaxMB, other.Load.SpeakingCPU = 380, 30.5
-	other.Ends.Inside, other.Loss.Holes = 40, 1
-	other.Accuracy.Clips = map[string]measure.Cluster{"a": {Errors: 11, Words: 50}, "b": {Errors: 12, Words: 50}}
-	want := map[string]string{
-		"TTFS p50": "better", "TTFS p95": "better", "TTFS p99": "better", "pipeline p50": "worse", "pipeline p95": "worse", "pipeline p99": "worse",
-		"transport p50": "worse", "memory, MB": "worse", "cuts inside speech, of 1000 segments": "worse", "lost, doubled, out of order": "worse",
-		"word errors, %": "worse",
-	}
-	got := verdicts(other)
-	for name, v := range want {
-		if got[name] != v {
-			t.Errorf("%s: %q, want %q", name, got[name], v)
-		}
-	}
-	if len(got) != len(want) {
-		t.Errorf("got %v", got)
-	}
-	var out bytes.Buffer
-	other.Setup.Streams = 4
-	if err := report.Compare(&out, good(), other); err != nil || !strings.Contains(out.String(), "NOT ALIKE: streams was 1, is 4") {
-		t.Errorf("%v: %s", err, out.String())
-	}
-	out.Reset()
-	if err := report.Compare(&out, good(), good()); err != nil || !strings.Contains(out.String(), "nothing changed beyond noise") {
-		t.Errorf("%v: %s", err, out.String())
-	}
-}
-
 func TestTextAndJSON(t *testing.T) {
 	r := good()
 	r.Utterances, r.Publishable, r.Machine.Others = 12, false, 80
+	r.Counters = map[string]float64{
+		`rtap_errors_total{kind="gap",stage="vad"}`: 2, `rtap_errors_total{kind="dead",stage="stt"}`: 1, `rtap_errors_total{kind="hang",stage="stt"}`: 0,
+		`rtap_stt_context_total{outcome="used"}`: 40, `rtap_stt_context_total{outcome="alone_repeats"}`: 3, "rtap_errors_total_of_others": 9,
+	}
 	r.Load.Shed, r.Load.ShedDrafts = map[string]float64{"draft_busy": 3, "draft_load": 2, "text_silence": 4, "short_speech": 9}, 5
 	r.Judge()
 	var out bytes.Buffer
@@ -172,10 +129,15 @@ func TestTextAndJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"NOT FOR PUBLICATION: fewer than 300", "DISTURBED: other programs took 80 %", "speech end to final (TTFS)", "reached", "3 of 100 wrong",
-		"\nmemory: 310 MB at most, 300 at the end; +2.0 MB an hour", "\ndrafts shed: 5; draft_busy 3; draft_load 2\n", "\ntexts dropped: text_silence 4\n", "\ngiven up beside them: short_speech 9\n"} {
+		"\nmemory: 310 MB at most, 300 at the end; +2.0 MB an hour", "\ndrafts shed: 5; draft_busy 3; draft_load 2\n", "\ntexts dropped: text_silence 4\n", "\ngiven up beside them: short_speech 9\n",
+		"\nerrors: stt dead 1; vad gap 2\n", "\ncontext of finals: alone_repeats 3; used 40\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
+	}
+	out.Reset()
+	if err := good().Text(&out); err != nil || !strings.Contains(out.String(), "\nerrors: none\n") || !strings.Contains(out.String(), "\ntexts dropped: none\n") {
+		t.Errorf("nothing went wrong: %v\n%s", err, out.String())
 	}
 	raw, err := json.Marshal(r)
 	if err != nil {

@@ -88,6 +88,7 @@ func (r *Report) details(out io.Writer) {
 		share = 100 * float64(s.Hits) / float64(s.Finals)
 	}
 	fmt.Fprintf(out, "speculation: %d of %d finals decoded before they closed (%.0f %%), %.1f s of inference wasted%s\n", s.Hits, s.Finals, share, s.WastedSeconds, list(s.Outcomes))
+	fmt.Fprintf(out, "context of finals: %s\n", some(r.counted("rtap_stt_context_total")))
 	l := r.Load
 	fmt.Fprintf(out, "work: real-time factor %.3f, %.0f s of CPU an hour of a stream\n", l.RTF, l.CPUHour)
 	growth := "too short a run to tell growth"
@@ -101,6 +102,7 @@ func (r *Report) details(out io.Writer) {
 	x := r.Loss
 	fmt.Fprintf(out, "order: %d holes, %d doubled, %d out of order, %d in the log but not delivered, %d streams without an end, %d processes died\n",
 		x.Holes, x.Doubled, x.OutOfOrder, x.Undelivered, x.Unended, x.Dead)
+	fmt.Fprintf(out, "errors: %s\n", some(r.counted("rtap_errors_total")))
 }
 
 func list(m map[string]float64) (out string) {
