@@ -46,7 +46,7 @@ type Metrics struct {
 	BreakerState      *prometheus.GaugeVec     // {engine}: 0 closed, 1 half open, 2 open
 	BulkheadInUse     *prometheus.GaugeVec     // {engine}: inferences that run
 	BulkheadMax       *prometheus.GaugeVec     // {engine}: how many may
-	STTContext        *prometheus.CounterVec   // {outcome}: segments by what became of their context
+	STTContext        *prometheus.CounterVec   // {outcome}: finals by what became of the context their text was heard in
 	Speculation       *prometheus.CounterVec   // {outcome}: segments by what became of their speculative draft
 	SpeculationWasted prometheus.Counter       // seconds of inference that no final came of
 
@@ -78,8 +78,8 @@ func NewMetrics(service, version string) *Metrics {
 	m.PipelineLatency = histogram("rtap_pipeline_latency_seconds", "From the capture of the frame that closed a segment to the hand-over of its final.", "stream")
 	m.FinalLatency = histogram("rtap_final_latency_seconds", "From the capture of the last speech to the hand-over of its final.", "stream")
 	m.InterimLatency = histogram("rtap_interim_latency_seconds", "From the capture of the last sample to the moment a recogniser sends the interim that covers it to the gateways; their hand-over, a few milliseconds, is not in it.", "stream")
-	m.StageLatency = histogram("rtap_stage_latency_seconds", "Time one stage takes.", "stage")
-	m.STTRealTimeFactor = histogram("rtap_stt_real_time_factor", "Inference time per second of audio.", "model")
+	m.StageLatency = histogram("rtap_stage_latency_seconds", "Time one stage takes: vad for a frame, stt for the inference of a final's text, whenever that was.", "stage")
+	m.STTRealTimeFactor = histogram("rtap_stt_real_time_factor", "Inference time of finals' texts per second of their audio.", "model")
 	m.FramesProcessed = counter("rtap_frames_processed_total", "Frames or messages a stage has handled.", "stage")
 	m.Shed = counter("rtap_shed_total", "Work given up on purpose, by reason.", "reason")
 	m.Errors = counter("rtap_errors_total", "Errors by stage and kind.", "stage", "kind")
@@ -98,7 +98,7 @@ func NewMetrics(service, version string) *Metrics {
 	m.BreakerState = gauge("rtap_breaker_state", "Whether the engine gets jobs: 0 yes (closed), 1 one to try (half open), 2 none (open).", "engine")
 	m.BulkheadInUse = gauge("rtap_bulkhead_in_use", "Inferences that run in the process.", "engine")
 	m.BulkheadMax = gauge("rtap_bulkhead_max", "Inferences that may run in the process at once.", "engine")
-	m.STTContext = counter("rtap_stt_context_total", "Segments by what became of the context they were decoded with.", "outcome")
+	m.STTContext = counter("rtap_stt_context_total", "Finals by what became of the context in which their text was heard, when the segment had closed or before.", "outcome")
 	m.LevelWarnings = counter("rtap_level_warnings_total", "Warnings about the level of a stream's audio, by problem.", "problem")
 	m.Speculation = counter("rtap_speculation_total", "Segments by what became of the draft that was decoded before they closed.", "outcome")
 	m.SpeculationWasted = prometheus.NewCounter(prometheus.CounterOpts{

@@ -106,9 +106,11 @@ type Result struct {
 	ClosedSample uint64 `protobuf:"varint,18,opt,name=closed_sample,json=closedSample,proto3" json:"closed_sample,omitempty"`
 	ClosedBy     string `protobuf:"bytes,19,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
 	// The text is a draft's, decoded before the segment was closed.
-	Speculative   bool `protobuf:"varint,20,opt,name=speculative,proto3" json:"speculative,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Speculative bool `protobuf:"varint,20,opt,name=speculative,proto3" json:"speculative,omitempty"`
+	// What became of the context in which the text was heard, as rtap_stt_context_total counts it.
+	ContextOutcome string `protobuf:"bytes,21,opt,name=context_outcome,json=contextOutcome,proto3" json:"context_outcome,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
@@ -281,6 +283,13 @@ func (x *Result) GetSpeculative() bool {
 	return false
 }
 
+func (x *Result) GetContextOutcome() string {
+	if x != nil {
+		return x.ContextOutcome
+	}
+	return ""
+}
+
 // Timings are milliseconds spent in each stage.
 type Timings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -423,7 +432,7 @@ var File_rtap_v1_result_proto protoreflect.FileDescriptor
 
 const file_rtap_v1_result_proto_rawDesc = "" +
 	"\n" +
-	"\x14rtap/v1/result.proto\x12\artap.v1\x1a\x13rtap/v1/audio.proto\x1a\x11rtap/v1/job.proto\"\xdd\x06\n" +
+	"\x14rtap/v1/result.proto\x12\artap.v1\x1a\x13rtap/v1/audio.proto\x1a\x11rtap/v1/job.proto\"\x86\a\n" +
 	"\x06Result\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12(\n" +
@@ -446,7 +455,8 @@ const file_rtap_v1_result_proto_rawDesc = "" +
 	"\x06worker\x18\x11 \x01(\tR\x06worker\x12#\n" +
 	"\rclosed_sample\x18\x12 \x01(\x04R\fclosedSample\x12\x1b\n" +
 	"\tclosed_by\x18\x13 \x01(\tR\bclosedBy\x12 \n" +
-	"\vspeculative\x18\x14 \x01(\bR\vspeculative\"w\n" +
+	"\vspeculative\x18\x14 \x01(\bR\vspeculative\x12'\n" +
+	"\x0fcontext_outcome\x18\x15 \x01(\tR\x0econtextOutcome\"w\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tKIND_TEXT\x10\x01\x12\x0e\n" +

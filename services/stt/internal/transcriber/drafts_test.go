@@ -2,12 +2,14 @@ package transcriber_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/testkit"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
@@ -43,7 +45,7 @@ func await(t *testing.T, results <-chan *rtapv1.DraftResult, state rtapv1.DraftR
 
 func TestSpeculativeDraftIsReportedAndServesItsFinal(t *testing.T) {
 	var calls atomic.Int32
-	b, _ := work(t, settings(t), said(&calls))
+	b, _, w := workWith(t, settings(t), said(&calls))
 	results, stop, err := b.DraftResults("s")
 	if err != nil {
 		t.Fatal(err)
@@ -58,18 +60,45 @@ func TestSpeculativeDraftIsReportedAndServesItsFinal(t *testing.T) {
 	if r.GetRecognition().GetText() != "what was said" || r.GetRevision() != 3 || r.GetSpan().GetEndSample() != 1024 {
 		t.Fatalf("draft result %v", r)
 	}
+	counted(t, w, "none", 0, 0) // it is no final yet
 	// The same audio as a final is not decoded again, other audio is.
 	if err := b.PublishJob(t.Context(), &rtapv1.FinalJob{StreamId: "s", Ordinal: 1, SegmentId: "s-1-1", Span: d.GetSpan(), Pcm: d.GetPcm()}); err != nil {
 		t.Fatal(err)
 	}
-	if got := awaitResults(t, b, 1)[0]; !got.GetSpeculative() || got.GetRecognition().GetText() != "what was said" || calls.Load() != 1 {
+	got := awaitResults(t, b, 1)[0]
+	if !got.GetSpeculative() || got.GetRecognition().GetText() != "what was said" || calls.Load() != 1 {
 		t.Errorf("speculative %v after %d inferences", got.GetSpeculative(), calls.Load())
+	}
+	counted(t, w, "none", 1, 1)
+	if sum := testkit.Metric(t, w.Runtime().Metrics.Registry, `rtap_stage_latency_seconds_sum{stage="stt"}`); sum != r.GetSttMs()/1000 || sum == 0 {
+		t.Errorf("the inference took %g s, the draft's took %g", sum, r.GetSttMs()/1000)
 	}
 	if err := b.PublishJob(t.Context(), &rtapv1.FinalJob{StreamId: "s", Ordinal: 2, SegmentId: "s-1-2", Span: d.GetSpan(), Pcm: d.GetPcm()}); err != nil {
 		t.Fatal(err)
 	}
 	if got := awaitResults(t, b, 2)[1]; got.GetSpeculative() || calls.Load() != 2 {
 		t.Errorf("speculative %v after %d inferences", got.GetSpeculative(), calls.Load())
+	}
+	counted(t, w, "none", 2, 2)
+	// One that came with its job counts like the others, by how the draft was heard.
+	ready := &rtapv1.FinalJob{StreamId: "s", Ordinal: 3, SegmentId: "s-1-3", Span: d.GetSpan(), Pcm: d.GetPcm(), Draft: r.GetRecognition(), DraftSttMs: 12, DraftContextOutcome: "alone_empty"}
+	if err := b.PublishJob(t.Context(), ready); err != nil {
+		t.Fatal(err)
+	}
+	awaitResults(t, b, 3)
+	counted(t, w, "alone_empty", 1, 3)
+}
+
+// counted checks how often finals of a worker were heard in a context with that outcome, and how many there were.
+func counted(t *testing.T, w *transcriber.Worker, outcome string, of, finals float64) {
+	t.Helper()
+	for series, want := range map[string]float64{
+		fmt.Sprintf("rtap_stt_context_total{outcome=%q}", outcome): of, `rtap_frames_processed_total{stage="stt"}`: finals,
+		`rtap_stage_latency_seconds_count{stage="stt"}`: finals, `rtap_stt_real_time_factor_count{model="fake"}`: finals,
+	} {
+		if got := testkit.Metric(t, w.Runtime().Metrics.Registry, series); got != want {
+			t.Errorf("%s is %g, want %g", series, got, want)
+		}
 	}
 }
 

@@ -95,7 +95,7 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 	if d := w.known.draft(job, w.engine.Info()); d != nil {
 		// vad did not wait for the draft, or its answer was lost.
 		r := w.recognised(job, d.GetRecognition(), d.GetSttMs(), queued)
-		r.Speculative = true
+		r.Speculative, r.ContextOutcome = true, d.GetContextOutcome()
 		return r
 	}
 	wait := contextWait
@@ -109,25 +109,23 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 		w.rt.Metrics.Errors.WithLabelValues("stt", "engine").Inc()
 		return nil
 	}
-	w.rt.Metrics.STTContext.WithLabelValues(h.outcome).Inc()
 	if h.Text == "" && h.outcome == contextLate && again && !job.GetRetry() {
 		w.rt.Log.Info("nothing was heard without the segments before, whose texts are not there yet; trying again", "stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId())
 		return nil
 	}
-	w.rt.Metrics.StageLatency.WithLabelValues("stt").Observe(h.spent.Seconds())
-	w.rt.Metrics.FramesProcessed.WithLabelValues("stt").Inc()
-	w.rt.Metrics.STTRealTimeFactor.WithLabelValues(h.info.Model).Observe(h.spent.Seconds() * SampleRateHz / float64(max(1, len(pcm))))
-	return w.recognised(job, recognition(h.info, h.Transcript), h.spent.Seconds()*1000, queued)
+	r := w.recognised(job, recognition(h.info, h.Transcript), h.spent.Seconds()*1000, queued)
+	r.ContextOutcome = h.outcome
+	return r
 }
 
 // recognised is the result of a job with what was heard of its audio.
 func (w *Worker) recognised(job *rtapv1.FinalJob, heard *rtapv1.Recognition, sttMS float64, queued time.Duration) *rtapv1.Result {
 	r := result(job)
 	r.Worker, r.Recognition, r.Kind = w.rt.Instance, heard, rtapv1.Result_KIND_TEXT
+	r.ContextOutcome = job.GetDraftContextOutcome()
 	r.Timings = &rtapv1.Timings{VadMs: job.GetVadMs(), QueueMs: max(0, queued.Seconds()*1000-job.GetVadMs()), SttMs: sttMS}
 	if heard.GetText() == "" {
 		r.Kind, r.Reason = rtapv1.Result_KIND_EMPTY, heard.GetDropped()
-		w.rt.Metrics.Shed.WithLabelValues("text_" + heard.GetDropped()).Inc()
 	}
 	return r
 }
@@ -154,6 +152,7 @@ func (w *Worker) settle(ctx context.Context, msg jetstream.Msg, r *rtapv1.Result
 	failpoint.At("stt/stored")
 	if err == nil {
 		w.known.stored(r)
+		w.count(r)
 	}
 	w.ack(ctx, msg)
 	failpoint.At("stt/acknowledged")

@@ -19,7 +19,8 @@ func (w *Worker) settleLate(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 	if r.GetKind() == rtapv1.Result_KIND_TEXT {
 		err = w.rt.Bus.StoreLateResult(ctx, r)
 	}
-	if err == nil || errors.Is(err, bus.ErrExists) {
+	stands := errors.Is(err, bus.ErrExists)
+	if err == nil || stands {
 		err = w.rt.Bus.ForgetDead(ctx, job.GetDeadNumber(), job.GetStreamId(), job.GetSegmentId())
 	}
 	if err != nil {
@@ -27,6 +28,9 @@ func (w *Worker) settleLate(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 		w.rt.Metrics.Errors.WithLabelValues("stt", "store").Inc()
 		_ = msg.NakWithDelay(500 * time.Millisecond)
 		return
+	}
+	if !stands {
+		w.count(r)
 	}
 	w.rt.Log.Info("a dead letter has its text", "stream_id", job.GetStreamId(), "segment_id", job.GetSegmentId(), "empty", r.GetKind() != rtapv1.Result_KIND_TEXT)
 	outcome := bus.RetryStored

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/testkit"
 	"github.com/rtap/rtap/pkg/wire"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
@@ -23,7 +24,7 @@ func TestRetryOfADeadLetter(t *testing.T) {
 	cfg.STT.MaxDeliveries = 1
 	var broken atomic.Bool
 	broken.Store(true)
-	b, _ := work(t, cfg, &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
+	b, _, w := workWith(t, cfg, &engine{transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
 		if broken.Load() {
 			return transcriber.Transcript{}, errors.New("broken")
 		}
@@ -97,5 +98,8 @@ func TestRetryOfADeadLetter(t *testing.T) {
 	}
 	if info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(bus.AllResults)); err != nil || info.State.Msgs != 2 {
 		t.Errorf("%d results, %v", info.State.Msgs, err)
+	}
+	if n := testkit.Metric(t, w.Runtime().Metrics.Registry, `rtap_stt_context_total{outcome="none"}`); n != 1 {
+		t.Errorf("%g finals were counted, want the one text", n)
 	}
 }

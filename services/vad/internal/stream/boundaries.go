@@ -54,6 +54,7 @@ func (s *Stream) publish(ctx context.Context, b *rtapv1.Boundary, pcm []int16, s
 	}
 	if known != nil {
 		job.Context, job.Draft, job.DraftSttMs = nil, known.GetRecognition(), known.GetSttMs()
+		job.DraftContextOutcome = known.GetContextOutcome()
 	}
 	if err := s.offer(ctx, job); err != nil {
 		return err

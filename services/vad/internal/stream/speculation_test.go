@@ -81,7 +81,7 @@ func TestSpeculation(t *testing.T) {
 		ready   int
 		finals  int
 	}{
-		"a hit":                {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DONE, Recognition: text, SttMs: 30}, nil, 1, 0},
+		"a hit":                {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DONE, Recognition: text, SttMs: 30, ContextOutcome: "alone_empty"}, nil, 1, 0},
 		"no worker took it":    {pause, nil, nil, 0, 1},
 		"given up":             {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DROPPED}, nil, 0, 1},
 		"begun, never ended":   {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_STARTED}, nil, 0, 1},
@@ -116,6 +116,9 @@ func TestSpeculation(t *testing.T) {
 			}
 			if tt.ready == 1 && (got[0].GetDraft().GetText() != tt.answer.GetRecognition().GetText() || len(got[0].GetPcm()) != 8*1024 || got[0].GetClosedSample() != 10*512) {
 				t.Errorf("ready job %v closed at %d", got[0].GetDraft(), got[0].GetClosedSample())
+			}
+			if tt.ready == 1 && (got[0].GetDraftContextOutcome() != tt.answer.GetContextOutcome() || got[0].GetDraftSttMs() != tt.answer.GetSttMs()) {
+				t.Errorf("heard in context %q in %.0f ms", got[0].GetDraftContextOutcome(), got[0].GetDraftSttMs())
 			}
 		})
 	}
