@@ -59,14 +59,7 @@ func TestNobodyIsLeftBehind(t *testing.T) {
 // at other moments of its life.
 func TestStoppedServicesEndWithZero(t *testing.T) {
 	url := testkit.NATS(t).ClientURL()
-	ports := freePorts(t, 4)
-	more := map[string][]string{
-		"egress": {
-			"--set", fmt.Sprintf("egress.http_port=%d", ports[0]), "--set", fmt.Sprintf("egress.websocket.port=%d", ports[1]),
-			"--set", fmt.Sprintf("egress.zmq.transcript_port=%d", ports[2]), "--set", fmt.Sprintf("egress.zmq.event_port=%d", ports[3]),
-		},
-		"capture": {"--source", "mock?stream=talk"},
-	}
+	more := map[string][]string{"egress": gatewayPorts(t), "capture": {"--source", "mock?stream=talk"}}
 	services := []string{"egress", "stt", "vad", "capture"}
 	running := map[string]*worker{}
 	for _, s := range services {
@@ -86,6 +79,49 @@ func TestStoppedServicesEndWithZero(t *testing.T) {
 			time.Sleep(moment)
 			stop(s, moment)
 		}
+	}
+}
+
+// TestServicesStopWhileTheServerSleeps: what they still have to say waits for no server for longer
+// than shutdown_timeout, and all that a successor finds again is no failure.
+func TestServicesStopWhileTheServerSleeps(t *testing.T) {
+	p := up(t, "--source", "mock?stream=talk")
+	ready(t, p)
+	const limit = 3 * time.Second
+	running := map[string]*worker{}
+	more := map[string][]string{"egress": gatewayPorts(t), "stt": nil, "vad": nil, "capture": {"--source", "mock?stream=other"}}
+	for s, args := range more {
+		running[s] = begin(t, s, p.url(), "", append(args, "--set", "shutdown_timeout="+limit.String())...)
+		within(t, s+" is there", func() bool { _, there := p.works(t, s)[running[s].cmd.Process.Pid]; return there })
+	}
+	servers := children(t, p.cmd.Process.Pid, "rtap")
+	if len(servers) != 1 {
+		t.Fatalf("servers %v", servers)
+	}
+	server := servers[0]
+	if err := syscall.Kill(server, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(server, syscall.SIGCONT) }()
+	time.Sleep(500 * time.Millisecond)
+	asked := time.Now()
+	for _, w := range running {
+		w.signal(syscall.SIGTERM)
+	}
+	for s, w := range running {
+		if state := w.await(t); !state.Success() {
+			t.Errorf("%s: %v", s, state)
+		}
+	}
+	if took := time.Since(asked); took > 10*limit { // as much again and more for a machine that is busy
+		t.Errorf("stopped after %v", took)
+	}
+	if err := syscall.Kill(server, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	p.terminate()
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("rtap up: %v", err)
 	}
 }
 

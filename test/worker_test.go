@@ -53,6 +53,16 @@ func begin(t *testing.T, name, url, run string, args ...string) *worker {
 	return w
 }
 
+// gatewayPorts are settings of a gateway beside others on this machine.
+func gatewayPorts(t *testing.T) (settings []string) {
+	t.Helper()
+	ports := freePorts(t, 4)
+	for i, key := range []string{"egress.http_port", "egress.websocket.port", "egress.zmq.transcript_port", "egress.zmq.event_port"} {
+		settings = append(settings, "--set", fmt.Sprintf("%s=%d", key, ports[i]))
+	}
+	return settings
+}
+
 func (w *worker) signal(s syscall.Signal) { _ = w.cmd.Process.Signal(s) }
 
 // await waits until the process has ended.
@@ -133,6 +143,17 @@ func (p *pipeline) child(t *testing.T, service string) int {
 // holder finds the process of a service that works on a stream; zero while there is none.
 func (p *pipeline) holder(t *testing.T, service, stream string) int {
 	t.Helper()
+	for pid, streams := range p.works(t, service) {
+		if slices.Contains(streams, stream) {
+			return pid
+		}
+	}
+	return 0
+}
+
+// works lists the processes of a service that answer, with the streams that each works on.
+func (p *pipeline) works(t *testing.T, service string) map[int][]string {
+	t.Helper()
 	conn, err := nats.Connect(p.url(), nats.Timeout(30*time.Second))
 	if err != nil {
 		t.Fatal(err)
@@ -142,15 +163,11 @@ func (p *pipeline) holder(t *testing.T, service, stream string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	out := map[int][]string{}
 	for _, s := range all {
-		if s.GetService() != service || !slices.Contains(s.GetStreams(), stream) {
-			continue
+		if s.GetService() == service {
+			out[int(s.GetPid())] = s.GetStreams()
 		}
-		pid, err := strconv.Atoi(s.GetInstance()[strings.LastIndexByte(s.GetInstance(), '-')+1:])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pid
 	}
-	return 0
+	return out
 }

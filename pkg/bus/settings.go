@@ -87,7 +87,8 @@ func (b *Bus) WatchSettings(ctx context.Context, again <-chan struct{}, change f
 	if err != nil {
 		return fmt.Errorf("watching the settings: %w", err)
 	}
-	defer func() { _ = w.Stop() }()
+	// It waits for the server's answer: one that hangs must not keep a process that stops.
+	defer func() { go func() { _ = w.Stop() }() }()
 	settings, revision, complete := map[string]string{}, uint64(0), false
 	for {
 		select {

@@ -193,6 +193,11 @@ func (r *Runtime) Run(ctx context.Context, address, key string, parts ...lifecyc
 	}
 	g.Add(lifecycle.Part{Name: "bus", Run: r.Bus.Run, Stop: func(ctx context.Context) error {
 		r.Health.SetState(obs.StateStopped)
+		if until, ok := ctx.Deadline(); ok { // a server that hangs does not get the time of what stops after it
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Until(until)/2)
+			defer cancel()
+		}
 		return r.Bus.Close(ctx)
 	}})
 	g.Add(lifecycle.Part{Name: "health", Run: r.watchBus})
