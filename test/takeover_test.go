@@ -118,3 +118,35 @@ func TestAnotherCaptureTakesOver(t *testing.T) {
 		})
 	}
 }
+
+// TestTwoVADsShareTheStreams: of six streams that begin together no process has all.
+func TestTwoVADsShareTheStreams(t *testing.T) {
+	p := up(t, "--source", "listen")
+	ready(t, p)
+	begin(t, "vad", p.url(), "")
+	within(t, "the second one is there", func() bool { return len(p.works(t, "vad")) == 2 })
+	var sources []string
+	const streams = 6
+	for n := range streams {
+		sources = append(sources, "--source", fmt.Sprintf("mock?repeat=3&stream=s%d", n+1))
+	}
+	begin(t, "capture", p.url(), "", sources...)
+	var works map[int][]string
+	within(t, "all streams are followed", func() bool {
+		n := 0
+		works = p.works(t, "vad")
+		for _, of := range works {
+			n += len(of)
+		}
+		return len(works) == 2 && n == streams
+	})
+	for _, of := range works {
+		if len(of) < streams/3 {
+			t.Errorf("shared as %v", works)
+		}
+	}
+	p.terminate()
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("rtap up: %v", err)
+	}
+}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -21,7 +22,8 @@ const (
 	discoverEvery = 500 * time.Millisecond
 	endedEvery    = 5 * time.Second
 	// politeness is for how long a process leaves a new stream to others, for each stream
-	// that it works on itself: so the one with the fewest is the first.
+	// that it works on itself: so the one with the fewest is the first. Of several that begin
+	// together each process begins with another.
 	politeness    = 20 * time.Millisecond
 	maxPoliteness = 400 * time.Millisecond
 )
@@ -79,9 +81,13 @@ func (f *follower) run(ctx context.Context) error {
 		if woken = woken || time.Since(looked) >= endedEvery; woken {
 			looked = time.Now()
 		}
+		rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+		begun := 0
 		for _, id := range ids {
 			if f.waits(ctx, id, woken) && f.want(id) {
-				wg.Go(func() { f.follow(ctx, id) })
+				turn := begun
+				wg.Go(func() { f.follow(ctx, id, turn) })
+				begun++
 			}
 		}
 		select {
@@ -159,14 +165,15 @@ func (f *follower) holding() (ids []string) {
 
 func (f *follower) show() { f.rt.Health.SetStreams(f.holding()) }
 
-// follow works on a stream, when it is this process's turn, until it ends or ctx does.
-func (f *follower) follow(ctx context.Context, id string) {
-	var epoch uint64
+// follow works on a stream, when it is this process's turn, until it ends or ctx does; turn is how many
+// others begin before it.
+func (f *follower) follow(ctx context.Context, id string, turn int) {
+	epoch := f.over(ctx, id)
 	defer func() { f.leave(id, epoch) }()
-	f.mu.Lock()
-	polite := min(maxPoliteness, time.Duration(len(f.holding()))*politeness)
-	f.mu.Unlock()
-	if !pause(ctx, polite) {
+	if epoch > 0 {
+		return
+	}
+	if !f.polite(ctx, turn) {
 		return
 	}
 	keeper := f.rt.Lease(lease.VAD(id))
@@ -182,6 +189,37 @@ func (f *follower) follow(ctx context.Context, id string) {
 			pause(ctx, time.Second)
 		}
 	}
+}
+
+// polite waits for as long as this process leaves a stream to others, and says whether ctx still goes on.
+func (f *follower) polite(ctx context.Context, turn int) bool {
+	for begun := time.Now(); ; {
+		f.mu.Lock()
+		wait := min(maxPoliteness, time.Duration(turn+len(f.holding()))*politeness) - time.Since(begun)
+		f.mu.Unlock()
+		if wait <= 0 {
+			return ctx.Err() == nil
+		}
+		if !pause(ctx, wait) {
+			return false
+		}
+	}
+}
+
+// over returns the epoch with which a stream has ended and nothing of it is left to do: who has just started
+// finds all streams whose audio is still kept. It returns 0 when there is something to do, or nobody knows.
+func (f *follower) over(ctx context.Context, id string) (epoch uint64) {
+	cp, _, err := f.rt.Bus.LoadCheckpoint(ctx, id)
+	if err != nil || !cp.GetEnded() {
+		return 0
+	}
+	if last, err := f.rt.Bus.LastFrame(ctx, id); err != nil || last.GetEpoch() > cp.GetEpoch() {
+		return 0
+	}
+	if settled, err := f.rt.Bus.HasResult(ctx, id, cp.GetOrdinal()); err != nil || !settled {
+		return 0
+	}
+	return cp.GetEpoch()
 }
 
 // work follows a stream until it has ended, and returns the epoch with which it did, or
