@@ -390,3 +390,38 @@ func TestManySchedules(t *testing.T) {
 		})
 	}
 }
+
+// TestRenewal: a lease that stands unchanged is not taken for one whose holder lives, unless who looks was
+// away itself.
+func TestRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r lease.Renewal
+		look := func(revision uint64, n int, every time.Duration) (goes bool) {
+			for range n {
+				time.Sleep(every)
+				goes = r.Goes([]byte("a"), revision)
+			}
+			return goes
+		}
+		for revision := range uint64(20) {
+			if !look(revision, 3, 100*time.Millisecond) {
+				t.Fatalf("revision %d is one of a holder that renews", revision)
+			}
+		}
+		if !look(20, 10, 100*time.Millisecond) {
+			t.Error("not renewed for a second")
+		}
+		if look(20, 10, 100*time.Millisecond) {
+			t.Error("not renewed for two seconds")
+		}
+		if !look(20, 1, 5*time.Second) {
+			t.Error("who has not looked for five seconds cannot tell")
+		}
+		if look(20, 20, 100*time.Millisecond) {
+			t.Error("not renewed for two seconds more")
+		}
+		if !look(21, 1, 100*time.Millisecond) {
+			t.Error("renewed")
+		}
+	})
+}

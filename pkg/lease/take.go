@@ -148,6 +148,23 @@ func (k *Keeper) try(ctx context.Context) (Token, error) {
 	return t, nil
 }
 
+// Renewal tells a lease that somebody renews from one that only stands there, for who looks at it every now and then.
+// The zero value has seen nothing. For one goroutine.
+type Renewal struct {
+	standing standing
+	looked   time.Time
+}
+
+// Goes says whether somebody renews what was found at a key just now, as far as can be told. Who was away
+// itself, or could not look, begins anew.
+func (r *Renewal) Goes(value []byte, revision uint64) bool {
+	if time.Since(r.looked) > TTL {
+		r.standing = standing{}
+	}
+	r.looked = time.Now()
+	return !r.standing.overdue(value, revision)
+}
+
 // standing is another's lease as it was last seen, and since when it has been that.
 type standing struct {
 	value    []byte

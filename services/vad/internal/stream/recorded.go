@@ -28,6 +28,7 @@ func (s *Stream) recorded(ctx context.Context, b *rtapv1.Boundary) ([]byte, erro
 	patience := time.Duration(s.cfg.Audio.RingBufferSizeMS) * time.Millisecond
 	deadline := time.Now().Add(patience)
 	told, late := false, false
+	var renewal lease.Renewal
 	for {
 		// In this order: what is missing may arrive between the two.
 		last, err := s.bus.LastFrame(ctx, s.id)
@@ -48,7 +49,7 @@ func (s *Stream) recorded(ctx context.Context, b *rtapv1.Boundary) ([]byte, erro
 		switch {
 		case passed(last, span) && !late:
 			late, deadline = true, time.Now().Add(min(patience, lateAtMost))
-		case !late && !gone && s.captured(ctx):
+		case !late && !gone && s.captured(ctx, &renewal):
 			deadline = time.Now().Add(patience)
 		}
 		if gone && late || time.Now().After(deadline) {
@@ -118,10 +119,11 @@ func (s *Stream) expired(at *rtapv1.Clock) bool {
 	return most > 0 && age >= most
 }
 
-// captured says whether somebody captures the stream.
-func (s *Stream) captured(ctx context.Context) bool {
-	_, _, err := s.bus.Leases().Get(ctx, lease.Capture(s.id))
-	return err == nil
+// captured says whether somebody captures the stream. A server whose clock was set back keeps the lease of
+// one who is dead.
+func (s *Stream) captured(ctx context.Context, renewal *lease.Renewal) bool {
+	value, revision, err := s.bus.Leases().Get(ctx, lease.Capture(s.id))
+	return err == nil && renewal.Goes(value, revision)
 }
 
 // passed says whether a frame comes after a span, or is its last.
