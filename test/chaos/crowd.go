@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	idlers    = 200
+	idlers    = 500
 	vanishing = 50 // each second
 	stalled   = 5
 )

@@ -51,9 +51,15 @@ func main() {
 	flag.IntVar(&o.part, "part", 0, "`1 or 2` of the suite (default 1, or both where rounds are named)")
 	flag.StringVar(&o.from, "from", "", "begin with the round whose name holds this `text`, after the references")
 	flag.StringVar(&o.to, "to", "", "end before the round whose name holds this `text`")
-	flag.DurationVar(&o.most, "most", 37*time.Minute, "begin no further round after so long; the suite fails then")
+	flag.DurationVar(&o.most, "most", 0, "begin no further round after so long, and fail (default 37m, 8m with -short)")
 	flag.IntVar(&o.streams, "streams", 3, "streams at once")
 	flag.Parse()
+	if o.most == 0 {
+		o.most = 37 * time.Minute
+		if o.short {
+			o.most = 8 * time.Minute
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	bad, err := run(ctx, o, os.Stdout)

@@ -16,6 +16,7 @@ type outcome struct {
 	Faults   int           // that happened
 	Kills    int           // deaths by SIGKILL among them
 	Stuck    int           // faults that the pipeline did not get over in time
+	Over     int           // bounds that did not hold: of memory, and of what is given up first
 	Schedule []string      // of the faults that happened, as planned
 	Recovery []float64     // seconds, each
 	Failover float64       // seconds, longest from one gateway to the other
@@ -33,7 +34,7 @@ func newOutcome(r round) *outcome {
 }
 
 // Bad says whether the round has broken a promise, or has shown nothing.
-func (o *outcome) Bad() bool { return o.Verdict.Bad() || o.Stuck > 0 || o.idle() }
+func (o *outcome) Bad() bool { return o.Verdict.Bad() || o.Stuck+o.Over > 0 || o.idle() }
 
 // idle says whether faults were planned and none happened: what comes out of such a round
 // says nothing.

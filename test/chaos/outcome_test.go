@@ -26,6 +26,7 @@ func TestIdleRoundIsBad(t *testing.T) {
 		"clients came":      {r: round{kind: kindClients}, set: func(o *outcome) { o.Faults = 9 }},
 		"no burst":          {r: round{kind: kindOverload}, bad: true, note: "before the first fault"},
 		"happened and lost": {r: kill, set: func(o *outcome) { o.Faults = 2; o.Add(oracle.Verdict{Lost: 1}) }, bad: true},
+		"over a bound":      {r: kill, set: func(o *outcome) { o.Faults, o.Over = 2, 1 }, bad: true},
 		"stuck":             {r: kill, set: func(o *outcome) { o.Faults, o.Stuck = 2, 1 }, bad: true},
 	} {
 		o := newOutcome(tt.r)
@@ -49,7 +50,7 @@ func TestReport(t *testing.T) {
 		bad    bool
 		says   []string
 	}{
-		"good":      {report{Rounds: []*outcome{good}, PlannedKills: 11, Seed: 7}, false, []string{"kill -9: 11 planned, 9 happened; SEED=7"}},
+		"good":      {report{Rounds: []*outcome{good}, PlannedKills: 11, Seed: 7}, false, []string{"kill -9: 11 planned, 9 happened; 0 ordinals were followed to their one result; SEED=7"}},
 		"idle":      {report{Rounds: []*outcome{good, idle}, PlannedKills: 15}, true, []string{"15 planned, 9 happened", "no fault happened: idle"}},
 		"not begun": {report{Rounds: []*outcome{good}, Left: []string{"disk", "overload"}}, true, []string{"not begun, for want of time: disk, overload"}},
 	} {

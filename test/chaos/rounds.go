@@ -105,10 +105,12 @@ func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients []
 			ref = s.references[i]
 		}
 		stored := results.Of(stream, logged)
-		v := oracle.Judge(rec, ref, log, stored, oracle.Faults{Restarts: p.Restarts() && out.Kind == kindKill, NoContext: out.ahead})
+		faults := oracle.Faults{Restarts: p.Restarts() && out.Kind == kindKill, NoContext: out.ahead, Unseen: !results.All()}
+		judged := oracle.Judge
 		if out.Kind == kindDevice && ref != nil {
-			v = oracle.JudgeDevice(rec, ref, log, stored)
+			judged = oracle.JudgeDevice
 		}
+		v := judged(rec, ref, log, stored, faults)
 		for _, c := range clients[i] {
 			got, doubled, holes := c.Heard()
 			v.Agree(c.Name, log, got, doubled, holes)

@@ -24,11 +24,11 @@ type report struct {
 	Left []string `json:",omitempty"`
 }
 
-const columns = "%-32s %5s %5s %6s %6s %5s %7s %6s %4s %5s %5s %5s %7s %7s %8s\n"
+const columns = "%-32s %5s %5s %6s %6s %5s %7s %6s %4s %5s %4s %5s %5s %7s %7s %8s\n"
 
 func printRound(w io.Writer, o *outcome, head bool) {
 	if head {
-		fmt.Fprintf(w, columns, "fault", "runs", "kills", "speech", "finals", "lost", "doubled", "order", "cut", "stuck", "split", "empty", "p50 s", "max s", "failover")
+		fmt.Fprintf(w, columns, "fault", "runs", "kills", "speech", "finals", "lost", "doubled", "order", "cut", "stuck", "over", "split", "empty", "p50 s", "max s", "failover")
 	}
 	p50, most := quantiles(o.Recovery)
 	failover := "-" // what a client does whom nothing happens to is no failover
@@ -36,7 +36,7 @@ func printRound(w io.Writer, o *outcome, head bool) {
 		failover = fmt.Sprintf("%.2f", o.Failover)
 	}
 	n := func(x int) string { return fmt.Sprint(x) }
-	fmt.Fprintf(w, columns, o.Name, n(o.Faults), n(o.Kills), n(o.Expected), n(o.Finals), n(o.Lost), n(o.Doubled), n(o.Disorder), n(o.Cut), n(o.Stuck), n(o.Split), n(o.Empty), p50, most, failover)
+	fmt.Fprintf(w, columns, o.Name, n(o.Faults), n(o.Kills), n(o.Expected), n(o.Finals), n(o.Lost), n(o.Doubled), n(o.Disorder), n(o.Cut), n(o.Stuck), n(o.Over), n(o.Split), n(o.Empty), p50, most, failover)
 	for _, note := range o.Notes {
 		fmt.Fprintf(w, "    %s\n", note)
 	}
@@ -54,6 +54,7 @@ func (r *report) sum(w io.Writer) {
 		all.Faults += o.Faults
 		all.Kills += o.Kills
 		all.Stuck += o.Stuck
+		all.Over += o.Over
 		all.Recovery = append(all.Recovery, o.Recovery...)
 		all.Failover = max(all.Failover, o.Failover)
 		v := o.Verdict
@@ -62,7 +63,8 @@ func (r *report) sum(w io.Writer) {
 	}
 	printRound(w, all, false)
 	r.Kills = all.Kills
-	fmt.Fprintf(w, "%d rounds in %.0f s; kill -9: %d planned, %d happened; SEED=%d\n", len(r.Rounds), r.Seconds, r.PlannedKills, r.Kills, r.Seed)
+	fmt.Fprintf(w, "%d rounds in %.0f s; kill -9: %d planned, %d happened; %d ordinals were followed to their one result; SEED=%d\n",
+		len(r.Rounds), r.Seconds, r.PlannedKills, r.Kills, all.Followed, r.Seed)
 	for _, o := range r.Rounds {
 		if o.idle() {
 			fmt.Fprintf(w, "no fault happened: %s\n", o.Name)

@@ -25,7 +25,7 @@ const (
 	missing = 3
 )
 
-// Verdict is what is wrong with a stream; all but Expected, Finals, Split, Unheard and Empty must be 0.
+// Verdict is what is wrong with a stream; all but Expected, Finals, Split, Unheard, Empty and Followed must be 0.
 type Verdict struct {
 	// Expected stretches of speech, and the finals that came.
 	Expected, Finals int
@@ -47,7 +47,9 @@ type Verdict struct {
 	// and the model heard nothing in them this time: what it makes of those hangs on what
 	// it was told before. So does a word by itself, see [Faults].
 	Empty int
-	Notes []string
+	// Followed ordinals are those of which every result was seen.
+	Followed int
+	Notes    []string
 }
 
 func (v *Verdict) note(format string, args ...any) {
@@ -65,6 +67,7 @@ func (v *Verdict) Add(o Verdict) {
 	v.Split += o.Split
 	v.Unheard += o.Unheard
 	v.Empty += o.Empty
+	v.Followed += o.Followed
 	v.Notes = append(v.Notes, o.Notes...)
 }
 
@@ -102,6 +105,8 @@ func NewReference(rec *material.Recording, entries []wire.Entry) *Reference {
 type Faults struct {
 	// Restarts: a source may begin anew, in another epoch.
 	Restarts bool
+	// Unseen: results may have been stored and deleted that nobody saw.
+	Unseen bool
 	// NoContext: stored audio may be gone, and with it what a word was heard with: a short one may be Empty.
 	NoContext bool
 }
@@ -112,6 +117,9 @@ func Judge(rec *material.Recording, ref *Reference, entries []wire.Entry, result
 	v := Verdict{}
 	v.order(entries)
 	empty := v.results(results)
+	if !faults.Unseen {
+		v.complete(entries, results)
+	}
 	for _, e := range entries {
 		if e.Results != nil {
 			v.Finals++
@@ -169,10 +177,10 @@ func (v *Verdict) run(rec *material.Recording, ref *Reference, entries []wire.En
 
 // JudgeDevice is Judge for a recording that was played to a device: it began somewhere in
 // the stream, as far before the first final as without faults.
-func JudgeDevice(rec *material.Recording, ref *Reference, entries []wire.Entry, results []*rtapv1.Result) Verdict {
+func JudgeDevice(rec *material.Recording, ref *Reference, entries []wire.Entry, results []*rtapv1.Result, faults Faults) Verdict {
 	at := spans(entries)
 	if len(at) == 0 || len(ref.words) == 0 {
-		return Judge(rec, ref, entries, results, Faults{})
+		return Judge(rec, ref, entries, results, faults)
 	}
 	shift := at[0].Start - ref.start
 	moved := &material.Recording{Stream: rec.Stream, Samples: rec.Samples + shift}
@@ -188,7 +196,7 @@ func JudgeDevice(rec *material.Recording, ref *Reference, entries []wire.Entry, 
 	for _, w := range ref.words {
 		later.words = append(later.words, word{w.text, w.at + float64(shift)/rateHz})
 	}
-	return Judge(moved, later, entries, results, Faults{})
+	return Judge(moved, later, entries, results, faults)
 }
 
 // order checks seq, ordinals and the log's end.
@@ -241,6 +249,27 @@ func (v *Verdict) results(results []*rtapv1.Result) (empty []material.Interval) 
 		}
 	}
 	return empty
+}
+
+// complete checks that every ordinal up to the highest has ended.
+func (v *Verdict) complete(entries []wire.Entry, results []*rtapv1.Result) {
+	ended, highest := map[uint64]bool{}, uint64(0)
+	end := func(n uint64) { ended[n], highest = true, max(highest, n) }
+	for _, e := range entries {
+		if !e.Late() {
+			end(e.Ordinal())
+		}
+	}
+	for _, r := range results {
+		end(r.GetOrdinal())
+	}
+	for n := uint64(1); n <= highest; n++ {
+		if !ended[n] {
+			v.Lost++
+			v.note("ordinal %d of %d has no result", n, highest)
+		}
+	}
+	v.Followed += int(highest)
 }
 
 // words looks for runs of words that are not there any more.

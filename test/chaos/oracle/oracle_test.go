@@ -36,14 +36,15 @@ func TestJudge(t *testing.T) {
 	}{
 		"the same":          {log: good},
 		"no end":            {log: good[:2], lost: 1},
-		"a final lost":      {log: []wire.Entry{good[0], end(1, 3)}, lost: 1, cut: 1},
+		"a final lost":      {log: []wire.Entry{good[0], end(1, 3)}, lost: 2, cut: 1},
 		"a final shortened": {log: []wire.Entry{good[0], final(2, 2, 5.3, 7.1, "for you"), end(2, 3)}, lost: 1},
 		"words cut":         {log: []wire.Entry{good[0], final(2, 2, 4.8, 7.1, "you"), end(2, 3)}, cut: 1},
 		"a word misheard":   {log: []wire.Entry{good[0], final(2, 2, 4.8, 7.1, "can do four you"), end(2, 3)}},
 		"a gap":             {log: []wire.Entry{good[0], gap, end(2, 3)}, lost: 1},
+		"no result":         {log: []wire.Entry{good[0], good[1], end(2, 4)}, lost: 1},
 		"split":             {log: []wire.Entry{good[0], final(2, 2, 4.8, 6, "can do"), final(3, 3, 6, 7.1, "for you"), end(3, 4)}, split: 1},
 		"heard twice":       {log: []wire.Entry{good[0], good[1], final(3, 3, 5, 7.1, two), end(3, 4)}, doubled: 1},
-		"an ordinal twice":  {log: []wire.Entry{good[0], good[1], final(3, 2, 8, 9, ""), end(3, 4)}, doubled: 1},
+		"an ordinal twice":  {log: []wire.Entry{good[0], good[1], final(3, 2, 8, 9, ""), end(3, 3)}, doubled: 1},
 		"a hole in seq":     {log: []wire.Entry{good[0], final(3, 2, 4.8, 7.1, two), end(3, 3)}, disorder: 1},
 		"an ordinal back":   {log: []wire.Entry{final(1, 2, 0.9, 3.1, one), final(2, 1, 4.8, 7.1, two), end(2, 3)}, disorder: 1},
 	} {
@@ -53,7 +54,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	v := oracle.Judge(rec, ref, good, nil, oracle.Faults{})
-	if v.Expected != 2 || v.Finals != 2 || v.Bad() {
+	if v.Expected != 2 || v.Finals != 2 || v.Followed != 3 || v.Bad() {
 		t.Errorf("%+v", v)
 	}
 	v.Agree("all of it", good, good, 0, 0)

@@ -14,6 +14,7 @@ import (
 // Results notes every result as it is stored, since the gateway deletes it soon.
 type Results struct {
 	mu       sync.Mutex
+	from     uint64 // the first that is stored from now on
 	sequence map[uint64]bool
 	all      map[string][]stored
 }
@@ -25,9 +26,12 @@ type stored struct {
 
 // FollowResults notes results until ctx is done.
 func (r *Rig) FollowResults(ctx context.Context) *Results {
-	out := &Results{sequence: map[uint64]bool{}, all: map[string][]stored{}}
+	out := &Results{from: 1, sequence: map[uint64]bool{}, all: map[string][]stored{}}
+	if s, err := r.Bus.JS().Stream(ctx, bus.StreamResults); err == nil {
+		out.from += s.CachedInfo().State.LastSeq
+	}
 	go func() {
-		cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllResults}}
+		cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.AllResults}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: out.from}
 		for ctx.Err() == nil {
 			_ = r.Bus.Follow(ctx, r.Bus.Reconnected(), bus.StreamResults, cfg, out.take) // begins anew
 			select {
@@ -42,16 +46,30 @@ func (r *Rig) FollowResults(ctx context.Context) *Results {
 func (r *Results) take(m jetstream.Msg) error {
 	result := &rtapv1.Result{}
 	meta, err := m.Metadata()
-	if err != nil || bus.IsLate(m.Subject()) || proto.Unmarshal(m.Data(), result) != nil {
+	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.sequence[meta.Sequence.Stream] {
-		r.sequence[meta.Sequence.Stream] = true
+	if again := r.sequence[meta.Sequence.Stream]; again {
+		return nil
+	}
+	r.sequence[meta.Sequence.Stream] = true
+	if !bus.IsLate(m.Subject()) && proto.Unmarshal(m.Data(), result) == nil {
 		r.all[result.GetStreamId()] = append(r.all[result.GetStreamId()], stored{result, meta.Timestamp})
 	}
 	return nil
+}
+
+// All says that none was stored and deleted before the last that was seen.
+func (r *Results) All() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := uint64(0)
+	for n := range r.sequence {
+		last = max(last, n)
+	}
+	return last > 0 && last-r.from+1 == uint64(len(r.sequence))
 }
 
 // Of a stream whose log is given. A worker that slept may store a second result when the first
