@@ -68,8 +68,8 @@ func parseEndpointing(env lifecycle.Env) (o endpointingOptions, err error) {
 	fs.SetOutput(env.Stderr)
 	o.flags.Register(fs)
 	hangovers := fs.String("hangovers", "96,128,160,192,320,800", "vad.hangover_ms, comma-separated")
-	offsets := fs.String("offsets", "0.35,0.5,0.7", "vad.offset_threshold, comma-separated")
-	contexts := fs.String("contexts", "on,off", "decode with the context of earlier segments: on, off or both")
+	offsets := fs.String("offsets", "0.35,0.5,0.7,0.9", "vad.offset_threshold, comma-separated")
+	contexts := fs.String("contexts", "on,off", "stt.context, comma-separated: on hears a segment as the continuation of those before it, off alone")
 	phases := fs.String("phases", "0,8,16,24", "ms by which the audio is moved against the frames; each is heard once")
 	fs.StringVar(&o.clips, "clips", "", "`folder` of recordings with texts (default what is here)")
 	fs.StringVar(&o.labels, "labels", "", "`folder` of recordings with hand-made labels; none for none (default vad/ in the folder of clips)")
@@ -143,7 +143,7 @@ func endpointing(ctx context.Context, env lifecycle.Env) error {
 			res.Left = len(o.cells) - i
 			break
 		}
-		fmt.Fprintf(env.Stderr, "%d of %d: hangover %d ms, offset %g, context %s\n", i+1, len(o.cells), c.HangoverMS, c.Offset, onOff(c.Context))
+		fmt.Fprintf(env.Stderr, "%d of %d: hangover %d ms, offset %g, context %s\n", i+1, len(o.cells), c.HangoverMS, c.Offset, report.OnOff(c.Context))
 		if err := c.measure(ctx, env, o, spoken, labelled); err != nil {
 			return fmt.Errorf("hangover %d ms, offset %g: %w", c.HangoverMS, c.Offset, err)
 		}
@@ -176,10 +176,13 @@ func (c *cell) measure(ctx context.Context, env lifecycle.Env, o endpointingOpti
 		rec.Stream = fmt.Sprintf("phase-%d", phase)
 		recordings = append(recordings, rec)
 	}
-	flags := o.flags
-	flags.Set = append([]string{"stt.interim_interval_ms=0", "stt.speculate=false"}, flags.Set...)
-	streams, err := fast(ctx, env, with(flags, fmt.Sprintf("vad.hangover_ms=%d", c.HangoverMS), fmt.Sprintf("vad.offset_threshold=%g", c.Offset),
-		fmt.Sprintf("vad.utterance_end_ms=%d", max(1000, c.HangoverMS)), fmt.Sprintf("stt.context=%t", c.Context)), o.nats, recordings)
+	flags := c.settings(o.flags)
+	loaded, err := flags.Load(env.Environ)
+	if err != nil {
+		return err
+	}
+	// A draft is made in its own time: audio that is played faster than it was spoken is over before it can say anything.
+	streams, err := paced(ctx, env, flags, o.nats, recordings, loaded.STT.Speculate)
 	if err != nil {
 		return err
 	}
@@ -197,20 +200,28 @@ func (c *cell) measure(ctx context.Context, env lifecycle.Env, o endpointingOpti
 	return nil
 }
 
+// settings of a line: what the table is of, over what the user set, over no drafts.
+func (c *cell) settings(f service.Flags) service.Flags {
+	f.Set = append([]string{"stt.interim_interval_ms=0", "stt.speculate=false"}, f.Set...)
+	return with(f, fmt.Sprintf("vad.hangover_ms=%d", c.HangoverMS), fmt.Sprintf("vad.offset_threshold=%g", c.Offset),
+		fmt.Sprintf("vad.utterance_end_ms=%d", max(1000, c.HangoverMS)), fmt.Sprintf("stt.context=%t", c.Context))
+}
+
 const endpointingLegend = `WER: errors per 100 words, with the range by recordings drawn. Closing: ms of audio from the end of speech to the closing of its
 segment, p50 / p95, before silences of half a second or more. Text out: closing and decoding. By hand: by hand-made labels alone.
-Inside: segments that silence closed while labelled speech went on. Lost: ends of speech without a text. Late: closed after speech went on.
+Eager: closed by a draft's sentence end. Inside: segments that silence, or that, closed while labelled speech went on.
+Lost: ends of speech without a text. Late: closed after speech went on.
 `
 
 func endpointingTable(out io.Writer, res endpointingResult) error {
-	fmt.Fprintf(out, "%s: %d cores, %d usable; audio at %v ms against the frames; settings %v\n", res.Machine.CPU, res.Machine.Cores, res.Machine.Usable, res.Phases, res.Settings)
+	fmt.Fprintf(out, "%s: %d cores, %d usable; audio at %v ms against the frames; settings %v\n", report.Named(res.Machine.CPU), res.Machine.Cores, res.Machine.Usable, res.Phases, res.Settings)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nHANGOVER\tOFFSET\tCONTEXT\tWER %\tERRORS\tCLOSING\tBY HAND\tDECODING\tTEXT OUT\tBY HAND\tSEGMENTS\tINSIDE\tFORCED\tLATE\tLOST")
+	fmt.Fprintln(w, "\nHANGOVER\tOFFSET\tCONTEXT\tWER %\tERRORS\tCLOSING\tBY HAND\tDECODING\tTEXT OUT\tBY HAND\tSEGMENTS\tEAGER\tINSIDE\tFORCED\tLATE\tLOST")
 	for _, c := range res.Cells {
 		a, e := c.Accuracy, c.Ends
-		fmt.Fprintf(w, "%d\t%g\t%s\t%.1f (%.1f-%.1f)\t%d of %d\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d of %d\n",
-			c.HangoverMS, c.Offset, onOff(c.Context), 100*a.Rate, 100*a.Range[0], 100*a.Range[1], a.Errors, a.Words, middle(c.Closing), middle(c.ClosingHand),
-			middle(c.Decode), middle(c.TextOut), middle(c.TextOutHand), e.Segments, e.Inside, e.Forced, e.RunOn, e.Unheard+e.TailUnheard, e.Expected)
+		fmt.Fprintf(w, "%d\t%g\t%s\t%.1f (%.1f-%.1f)\t%d of %d\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d of %d\n",
+			c.HangoverMS, c.Offset, report.OnOff(c.Context), 100*a.Rate, 100*a.Range[0], 100*a.Range[1], a.Errors, a.Words, middle(c.Closing), middle(c.ClosingHand),
+			middle(c.Decode), middle(c.TextOut), middle(c.TextOutHand), e.Segments, e.Eager, e.Inside, e.Forced, e.RunOn, e.Unheard+e.TailUnheard, e.Expected)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing: %w", err)
@@ -227,11 +238,4 @@ func middle(d measure.Distribution) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.0f / %.0f", d.P50, d.P95)
-}
-
-func onOff(b bool) string {
-	if b {
-		return "on"
-	}
-	return "off"
 }

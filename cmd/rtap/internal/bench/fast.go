@@ -22,7 +22,19 @@ const fastTimeout = 15 * time.Minute
 // fast plays recordings as fast as the pipeline takes them, and returns what came of each.
 // Only positions in the audio mean anything then.
 func fast(ctx context.Context, env lifecycle.Env, flags service.Flags, nats string, recordings []material.Recording) ([]measure.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, fastTimeout)
+	return paced(ctx, env, flags, nats, recordings, false)
+}
+
+// paced is the same, in real time if that is wanted.
+func paced(ctx context.Context, env lifecycle.Env, flags service.Flags, nats string, recordings []material.Recording, real bool) ([]measure.Stream, error) {
+	timeout, pace := fastTimeout, "fast"
+	if real {
+		pace = "realtime"
+		for i := range recordings {
+			timeout = max(timeout, fastTimeout+time.Duration(recordings[i].Samples)*time.Second/16000)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	dir, err := rig.Folder("rtap-bench-audio-*")
 	if err != nil {
@@ -38,7 +50,7 @@ func fast(ctx context.Context, env lifecycle.Env, flags service.Flags, nats stri
 		if err := rec.Render(path); err != nil {
 			return nil, err
 		}
-		sources = append(sources, "file:"+path+"?pace=fast&stream="+rec.Stream)
+		sources = append(sources, "file:"+path+"?pace="+pace+"&stream="+rec.Stream)
 	}
 	pipe, err := rig.Start(ctx, rig.Options{Flags: flags, STT: 1, NATS: nats, Sources: sources, Environ: env.Environ, Services: []string{"egress"}})
 	if err != nil {

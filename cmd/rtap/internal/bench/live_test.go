@@ -60,7 +60,31 @@ func TestParseEndpointing(t *testing.T) {
 	if want := []string{"96 0.5 false", "160 0.5 false", "96 0.5 true", "160 0.5 true"}; !slices.Equal(got, want) || !slices.Equal(o.phases, []int{0, 16}) {
 		t.Errorf("got %v at %v, want %v", got, o.phases, want)
 	}
-	for _, bad := range []string{"--hangovers x", "--offsets 0.5,", "--contexts maybe", "--phases -8", "jfk.wav", "--hangovers= "} {
+	if o, err = parseEndpointing(environment("")); err != nil {
+		t.Fatal(err)
+	}
+	shipped, err := o.flags.Load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(o.cells, func(c cell) bool { return c.Offset == shipped.VAD.OffsetThreshold && c.Context == shipped.STT.Context }) {
+		t.Errorf("no line is of the offset that is shipped, %g", shipped.VAD.OffsetThreshold)
+	}
+	// A line's own settings stand over the user's, and those over what is off in a table.
+	for set, want := range map[string]bool{"": false, "--set stt.speculate=true --set vad.eager_hangover_ms=64 --set vad.hangover_ms=500": true} {
+		if o, err = parseEndpointing(environment(set + " --hangovers 160 --offsets 0.5 --contexts off")); err != nil || len(o.cells) != 1 {
+			t.Fatalf("%+v, %v", o, err)
+		}
+		flags := o.cells[0].settings(o.flags)
+		l, err := flags.Load(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.STT.Speculate != want || (l.VAD.EagerHangoverMS == 64) != want || l.VAD.HangoverMS != 160 || l.STT.InterimIntervalMS != 0 || l.STT.Context {
+			t.Errorf("%q: %+v %+v", set, l.VAD, l.STT)
+		}
+	}
+	for _, bad := range []string{"--contexts both", "--hangovers x", "--offsets 0.5,", "--contexts maybe", "--phases -8", "jfk.wav", "--hangovers= "} {
 		if _, err := parseEndpointing(environment(bad)); lifecycle.Code(err) != lifecycle.ExitUsage {
 			t.Errorf("%s: %v", bad, err)
 		}
@@ -159,5 +183,29 @@ func TestUtterances(t *testing.T) {
 		if err := utterances(t.Context(), environment(bad)); lifecycle.Code(err) != lifecycle.ExitUsage {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+func TestEndpointingTable(t *testing.T) {
+	c := cell{HangoverMS: 96, Offset: .9, Context: true}
+	c.Ends.Segments, c.Ends.Eager, c.Ends.Inside, c.Ends.Forced, c.Ends.Expected = 40, 12, 7, 1, 30
+	var out bytes.Buffer
+	if err := endpointingTable(&out, endpointingResult{Cells: []cell{c}, Left: 3}); err != nil {
+		t.Fatal(err)
+	}
+	var header, line []string
+	for l := range strings.Lines(out.String()) {
+		switch f := strings.Fields(strings.ReplaceAll(l, "0 of", "0_of")); {
+		case strings.HasPrefix(l, "HANGOVER"):
+			header = f
+		case strings.HasPrefix(l, "96"):
+			line = f
+		}
+	}
+	if got := strings.Join(header[len(header)-6:], " ") + ": " + strings.Join(line[len(line)-7:], " "); got != "SEGMENTS EAGER INSIDE FORCED LATE LOST: 40 12 7 1 0 0_of 30" {
+		t.Error(got)
+	}
+	if !strings.Contains(out.String(), "unnamed: 0 cores") || !strings.Contains(out.String(), "3 lines were left out") {
+		t.Error(out.String())
 	}
 }

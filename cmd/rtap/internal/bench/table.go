@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
 )
 
 const legend = `WER: word errors per 100 words, with the range that holds the rate with 95 % certainty
@@ -16,11 +18,7 @@ p50, p95: ms per clip   RTF: time spent / time spoken   MB: memory of a copy, of
 // table prints a line for each model, and then what was invented and what failed.
 func table(out io.Writer, res result) error {
 	m := res.Machine
-	cpu := m.CPU
-	if cpu == "" {
-		cpu = "unnamed CPU"
-	}
-	fmt.Fprintf(out, "%s: %d cores, %d threads, %d usable\n", cpu, m.Cores, m.Threads, m.Usable)
+	fmt.Fprintf(out, "%s: %d cores, %d threads, %d usable\n", report.Named(m.CPU), m.Cores, m.Threads, m.Usable)
 	for _, r := range res.Models {
 		if r.Report != nil {
 			fmt.Fprintf(out, "%d clips, %.0f s of speech, %d words, %d times\n", r.Clips, r.AudioSeconds, r.Words, r.Runs)

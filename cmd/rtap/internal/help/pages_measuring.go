@@ -52,7 +52,14 @@ what was shed, and that nothing was lost.`,
 	{
 		Name: "bench endpointing", Summary: "what closes segments, and what it costs in words",
 		Synopsis: []string{"[--hangovers LIST] [--offsets LIST] [--contexts on,off] [--clips DIR] [--json FILE] [FLAGS]"},
-		Examples: []Example{{"rtap bench endpointing --hangovers 96,160 --offsets 0.5 --contexts on", "two lines of the table"}},
+		About: `
+As fast as the pipeline takes the audio, without drafts. With --set stt.speculate=true there are
+some, and the audio is played in real time: that is how vad.eager_hangover_ms is measured.`,
+		Examples: []Example{
+			{"rtap bench endpointing --hangovers 96,160 --offsets 0.5 --contexts on", "two lines of the table"},
+			{"rtap bench endpointing --hangovers 320 --offsets 0.9 --contexts on --phases 0 --set stt.speculate=true --set vad.eager_hangover_ms=96",
+				"what closing at a sentence's end gives, and cuts"},
+		},
 	},
 	{
 		Name: "bench utterances", Summary: "write what the bench plays, cut at its ends of speech, for other recognisers to hear",

@@ -24,7 +24,9 @@ type Ends struct {
 	Segments int   `json:"segments"`
 	// Forced cuts came from the maximum length, not from silence.
 	Forced int `json:"forced_cuts"`
-	// Inside are segments that silence closed while labelled speech went on.
+	// Eager were closed before the hangover, because a draft told a sentence end (vad.eager_hangover_ms).
+	Eager int `json:"closed_by_sentence_end"`
+	// Inside are segments that silence or a sentence end closed while labelled speech went on.
 	Inside int `json:"cuts_inside_speech"`
 	// NoSpeech are finals with a text where there is no labelled speech.
 	NoSpeech int `json:"texts_outside_speech"`
@@ -88,10 +90,14 @@ func (e *Ends) stream(n int, s *Stream) {
 		} else {
 			e.Pipeline = append(e.Pipeline, f.Pipeline)
 		}
-		switch {
-		case f.ClosedBy == "max_segment":
+		silence, eager := f.ClosedBy == "silence", f.ClosedBy == "sentence_end"
+		if f.ClosedBy == "max_segment" {
 			e.Forced++
-		case f.ClosedBy == "silence" && inside(ends, f.Closed):
+		}
+		if eager {
+			e.Eager++
+		}
+		if (silence || eager) && inside(ends, f.Closed) {
 			e.Inside++
 		}
 		if !touches(ends, f) {

@@ -99,6 +99,11 @@ func TestEnds(t *testing.T) {
 	if got := measure.CountEnds(stream(forced)); got.Forced != 1 || got.Inside != 0 {
 		t.Errorf("forced: %+v", got)
 	}
+	eager := final(1, .8, 1.4, 1.5, 1.55, "One")
+	eager.Rtap.ClosedBy = "sentence_end"
+	if got := measure.CountEnds(stream(eager)); got.Eager != 1 || got.Inside != 1 || got.Forced != 0 {
+		t.Errorf("eager: %+v", got)
+	}
 	if got := measure.CountEnds(stream(good[0])).TTFS[0].Closing; !near(got, 200) {
 		t.Errorf("closing %g", got)
 	}

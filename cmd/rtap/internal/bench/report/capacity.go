@@ -74,7 +74,7 @@ func (r *Report) Capacity(streams int, talk float64, audioAge time.Duration) (Ne
 // Text prints what is needed.
 func (n Need) Text(out io.Writer, r *Report) error {
 	fmt.Fprintf(out, "%d streams, in each of which somebody speaks for %.0f %% of the time; computed from %d streams on %s, %s\n\n",
-		n.Streams, 100*n.Talk, r.Setup.Streams, named(r.Machine.CPU), r.At.Format("2006-01-02"))
+		n.Streams, 100*n.Talk, r.Setup.Streams, Named(r.Machine.CPU), r.At.Format("2006-01-02"))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, name := range slices.Sorted(maps.Keys(n.Cores)) {
 		fmt.Fprintf(w, "%s\t%.2f cores\n", name, n.Cores[name])

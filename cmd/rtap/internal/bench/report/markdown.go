@@ -16,9 +16,9 @@ func (r *Report) Markdown(out io.Writer) error {
 		err = errors.Join(err, e)
 	}
 	line("%s, %d cores, %d usable, Linux %s; fsync p50 %.2f, p95 %.2f ms; other programs %.0f %% of a core. rtap %s, %s.",
-		named(m.CPU), m.Cores, m.Usable, m.Kernel, r.Fsync.P50, r.Fsync.P95, m.Others, r.Version, r.At.Format("2006-01-02"))
+		Named(m.CPU), m.Cores, m.Usable, m.Kernel, r.Fsync.P50, r.Fsync.P95, m.Others, r.Version, r.At.Format("2006-01-02"))
 	line("%d streams via %s, %d recogniser processes, %s, profile %s, interims %s, %.0f s each; %d utterances.\n",
-		s.Streams, s.Via, s.STT, named(s.Model), s.Profile, onOff(s.Interims), s.Seconds, r.Utterances)
+		s.Streams, s.Via, s.STT, Named(s.Model), s.Profile, OnOff(s.Interims), s.Seconds, r.Utterances)
 	line("| goal | wanted | found | verdict |\n|---|---|---|---|")
 	for _, g := range r.Goals {
 		line("| %s | %s | %s | %s |", g.Name, g.Goal, g.Figure, g.Verdict)

@@ -18,9 +18,9 @@ const otherCPU = 20
 func (r *Report) Text(out io.Writer) error {
 	m, s := r.Machine, r.Setup
 	fmt.Fprintf(out, "rtap %s, %s\n%s: %d cores, %d threads, %d usable; %.0f MB; Linux %s\n",
-		r.Version, r.At.Format("2006-01-02 15:04 MST"), named(m.CPU), m.Cores, m.Threads, m.Usable, m.Memory, m.Kernel)
+		r.Version, r.At.Format("2006-01-02 15:04 MST"), Named(m.CPU), m.Cores, m.Threads, m.Usable, m.Memory, m.Kernel)
 	fmt.Fprintf(out, "%d streams via %s, %d recognisers, %s, profile %s, interims %s, %.0f s each; settings %v\n",
-		s.Streams, s.Via, s.STT, named(s.Model), s.Profile, onOff(s.Interims), s.Seconds, s.Settings)
+		s.Streams, s.Via, s.STT, Named(s.Model), s.Profile, OnOff(s.Interims), s.Seconds, s.Settings)
 	fmt.Fprintf(out, "%d utterances, %.0f s of speech; fsync of the disk p50 %.2f, p95 %.2f ms\n",
 		r.Utterances, s.SpeechSeconds, r.Fsync.P50, r.Fsync.P95)
 	if !r.Publishable {
@@ -77,7 +77,8 @@ func (r *Report) details(out io.Writer) {
 	}
 	fmt.Fprintf(out, "ends of speech: %d; without any text %d, without one of its end %d, closed only after speech went on %d\n",
 		e.Expected, e.Unheard, e.TailUnheard, e.RunOn)
-	fmt.Fprintf(out, "segments: %d; forced cuts %d, closed inside labelled speech %d, texts where nobody speaks %d\n", e.Segments, e.Forced, e.Inside, e.NoSpeech)
+	fmt.Fprintf(out, "segments: %d; closed by a sentence end %d, forced cuts %d, closed inside labelled speech %d, texts where nobody speaks %d\n",
+		e.Segments, e.Eager, e.Forced, e.Inside, e.NoSpeech)
 	fmt.Fprintf(out, "interims: %d; of %d words %d were first seen in the final, %d committed only by it; %d committed words taken back; %d of %d shown words changed\n",
 		i.Count, i.Words, i.ByFinal, i.CommittedByFinal, i.Retracted, i.Changed, i.Shown)
 	if i.Estimated > 0 {
@@ -122,14 +123,16 @@ func some(m map[string]float64) string {
 	return "none"
 }
 
-func named(s string) string {
+// Named is s, or a word for having none.
+func Named(s string) string {
 	if s == "" {
 		return "unnamed"
 	}
 	return s
 }
 
-func onOff(b bool) string {
+// OnOff is a switch in words.
+func OnOff(b bool) string {
 	if b {
 		return "on"
 	}
