@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/arguments"
+	"github.com/rtap/rtap/cmd/rtap/internal/bench/report"
 	"github.com/rtap/rtap/pkg/lifecycle"
 )
 
@@ -23,16 +25,22 @@ func capacity(_ context.Context, env lifecycle.Env) error {
 	if err != nil {
 		return err
 	}
-	if len(files) != 1 || *streams < 1 || *talk < 0 || *talk > 1 || *keep < 0 {
-		return lifecycle.Usage(fmt.Errorf("rtap bench capacity: want one file that `rtap bench --json FILE` wrote, --streams from 1, --talk 0 to 1; got %v", files))
+	if len(files) < 1 || len(files) > 2 || *streams < 1 || *talk < 0 || *talk > 1 || *keep < 0 {
+		return lifecycle.Usage(fmt.Errorf("rtap bench capacity: want a file that `rtap bench --json FILE` wrote, or two of different numbers of streams, --streams from 1, --talk 0 to 1; got %v", files))
 	}
 	r, err := readReport(files[0])
 	if err != nil {
 		return lifecycle.Usage(err)
 	}
-	need, err := r.Capacity(*streams, *talk, *keep)
+	var second *report.Report
+	if len(files) == 2 {
+		if second, err = readReport(files[1]); err != nil {
+			return lifecycle.Usage(err)
+		}
+	}
+	need, err := r.Capacity(*streams, *talk, *keep, second)
 	if err != nil {
-		return lifecycle.Usage(fmt.Errorf("%s: %w", files[0], err))
+		return lifecycle.Usage(fmt.Errorf("%s: %w", strings.Join(files, ", "), err))
 	}
 	if *asJSON {
 		enc := json.NewEncoder(env.Stdout)

@@ -44,10 +44,15 @@ what was shed, and that nothing was lost.`,
 	},
 	{
 		Name: "bench capacity", Summary: "what so many streams need of CPU, memory, disk and network, computed from a measurement",
-		Synopsis: []string{"FILE [--streams N] [--talk SHARE] [--keep 10m] [--json]"},
-		About:    "FILE is what `rtap bench --json` wrote.",
-		Examples: []Example{{"rtap bench capacity now.json --streams 40 --talk 0.3", "forty streams in which somebody speaks a third of the time"}},
-		Exit:     []Exit{{2, "wrong arguments, or a file that the bench did not write"}},
+		Synopsis: []string{"FILE [FILE] [--streams N] [--talk SHARE] [--keep 10m] [--json]"},
+		About: `
+FILE is what ` + "`rtap bench --json`" + ` wrote. Memory is what it says; with a second FILE, of another number
+of streams and nothing else changed, it is computed for --streams, and what a stream adds is told.`,
+		Examples: []Example{
+			{"rtap bench capacity now.json --streams 40 --talk 0.3", "forty streams in which somebody speaks a third of the time"},
+			{"rtap bench capacity one.json eight.json --streams 40", "with the memory that forty take, by process"},
+		},
+		Exit: []Exit{{2, "wrong arguments, or a file that the bench did not write"}},
 	},
 	{
 		Name: "bench endpointing", Summary: "what closes segments, and what it costs in words",

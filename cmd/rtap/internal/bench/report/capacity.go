@@ -24,6 +24,8 @@ type Need struct {
 	Busy    float64            `json:"cores_busy"`
 	Have    float64            `json:"cores_to_have"`
 	PerCore float64            `json:"streams_per_core"`
+	Each    float64            `json:"cores_per_stream"`
+	Memory
 	// The server's traffic and disk: KB and GB of 1000 and 1000³ bytes.
 	InKB      float64       `json:"nats_in_kb_per_second"`
 	OutKB     float64       `json:"nats_out_kb_per_second"`
@@ -36,8 +38,9 @@ type Need struct {
 // ErrCapacity says that a report does not tell enough.
 var ErrCapacity = errors.New("the report has no CPU, traffic or storage to compute from")
 
-// Capacity computes what streams need, of which talk is spoken, with audio kept for so long.
-func (r *Report) Capacity(streams int, talk float64, audioAge time.Duration) (Need, error) {
+// Capacity computes what streams need, of which talk is spoken, with audio kept for so long. What a stream adds to the
+// memory needs a second report, of another number of streams; nil for none.
+func (r *Report) Capacity(streams int, talk float64, audioAge time.Duration, second *Report) (Need, error) {
 	n := Need{Streams: streams, Talk: talk, Cores: map[string]float64{}, AudioAge: audioAge}
 	measured := float64(r.Setup.Streams)
 	if measured == 0 || r.Setup.Seconds == 0 || r.Load.SpeakingCPU == 0 || r.Storage["RTAP_AUDIO"].Messages == 0 {
@@ -63,12 +66,15 @@ func (r *Report) Capacity(streams int, talk float64, audioAge time.Duration) (Ne
 	}
 	n.Have = n.Busy / Busy
 	n.PerCore = float64(streams) / n.Have
+	n.Each = n.Busy / float64(streams)
 	audio := r.Storage["RTAP_AUDIO"]
 	const framesPerSecond = 31.25
 	n.AudioMB = float64(streams) * float64(audio.Bytes) / float64(audio.Messages) * framesPerSecond * audioAge.Seconds() / 1e6
 	text := float64(r.Storage["RTAP_TRANSCRIPTS"].Bytes) / (measured * r.Setup.Seconds)
 	n.TextMBDay = float64(streams) * text * share * 86400 / 1e6
-	return n, nil
+	var err error
+	n.Memory, err = r.memory(streams, second)
+	return n, err
 }
 
 // Text prints what is needed.
@@ -76,10 +82,28 @@ func (n Need) Text(out io.Writer, r *Report) error {
 	fmt.Fprintf(out, "%d streams, in each of which somebody speaks for %.0f %% of the time; computed from %d streams on %s, %s\n\n",
 		n.Streams, 100*n.Talk, r.Setup.Streams, Named(r.Machine.CPU), r.At.Format("2006-01-02"))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, name := range slices.Sorted(maps.Keys(n.Cores)) {
-		fmt.Fprintf(w, "%s\t%.2f cores\n", name, n.Cores[name])
+	fmt.Fprintln(w, "PROCESS\tCORES\tMB\tMB A STREAM")
+	line := func(name string, cores, mb, each float64) {
+		adds := "-"
+		if n.Adds != nil {
+			adds = fmt.Sprintf("%.2f", each)
+		}
+		fmt.Fprintf(w, "%s\t%.2f\t%.0f\t%s\n", name, cores, mb, adds)
 	}
-	fmt.Fprintf(w, "all\t%.2f cores busy; have %.1f, so that %.0f %% are (%.1f streams a core)\n", n.Busy, n.Have, 100*Busy, n.PerCore)
+	for _, name := range slices.Sorted(maps.Keys(n.MB)) {
+		line(name, n.Cores[name], n.MB[name], n.Adds[name])
+	}
+	line("all", n.Busy, n.AllMB, n.AddsMB)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if n.Adds == nil {
+		fmt.Fprintf(out, "memory is that of %d streams: the report of another number of them, as a second FILE, tells what a stream adds\n", r.Setup.Streams)
+	}
+	fmt.Fprintln(out)
+	fmt.Fprintf(w, "CPU\t%.2f cores busy, %.1f %% of a core a stream; have %.1f, so that %.0f %% are (%.1f streams a core)\n",
+		n.Busy, 100*n.Each, n.Have, 100*Busy, n.PerCore)
+	fmt.Fprintf(w, "memory\t%.0f MB of all processes, with %d of them recognisers\n", n.AllMB, r.Setup.STT)
 	fmt.Fprintf(w, "NATS\t%.1f MB/s in, %.1f MB/s out\n", n.InKB/1000, n.OutKB/1000)
 	fmt.Fprintf(w, "disk\t%.1f GB written a day\n", n.DiskGBDay)
 	fmt.Fprintf(w, "audio\t%.0f MB for %v (streams.audio)\n", n.AudioMB, n.AudioAge)

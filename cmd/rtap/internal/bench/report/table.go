@@ -91,7 +91,7 @@ func (r *Report) details(out io.Writer) {
 	fmt.Fprintf(out, "speculation: %d of %d finals decoded before they closed (%.0f %%), %.1f s of inference wasted%s\n", s.Hits, s.Finals, share, s.WastedSeconds, list(s.Outcomes))
 	fmt.Fprintf(out, "context of finals: %s\n", some(r.counted("rtap_stt_context_total")))
 	l := r.Load
-	fmt.Fprintf(out, "work: real-time factor %.3f, %.0f s of CPU an hour of a stream\n", l.RTF, l.CPUHour)
+	fmt.Fprintf(out, "work: real-time factor %.3f, %.0f s of CPU an hour of a stream (%.1f %% of a core)\n", l.RTF, l.CPUHour, l.CPUHour/36)
 	growth := "too short a run to tell growth"
 	if r.Setup.Seconds >= tellGrowth {
 		growth = fmt.Sprintf("%+.1f MB an hour over its second half", l.GrowthMB)
@@ -99,7 +99,7 @@ func (r *Report) details(out io.Writer) {
 	fmt.Fprintf(out, "memory: %.0f MB at most, %.0f at the end; %s\n", l.RSSMaxMB, l.RSSMB, growth)
 	fmt.Fprintf(out, "drafts shed: %.0f%s\n", l.ShedDrafts, list(l.shed(Draft)))
 	fmt.Fprintf(out, "texts dropped: %s\n", some(l.shed(dropped)))
-	fmt.Fprintf(out, "given up beside them: %s\n", some(l.shed(func(reason string) bool { return !Draft(reason) && !dropped(reason) })))
+	fmt.Fprintf(out, "other work given up: %s\n", some(l.shed(func(reason string) bool { return !Draft(reason) && !dropped(reason) })))
 	x := r.Loss
 	fmt.Fprintf(out, "order: %d holes, %d doubled, %d out of order, %d in the log but not delivered, %d streams without an end, %d processes died\n",
 		x.Holes, x.Doubled, x.OutOfOrder, x.Undelivered, x.Unended, x.Dead)
