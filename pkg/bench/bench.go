@@ -95,14 +95,23 @@ type Invented struct {
 // Percentile returns the value below which a share p (0 to 1) of the times lies, between
 // neighbours in proportion; 0 without times.
 func Percentile(times []time.Duration, p float64) time.Duration {
-	if len(times) == 0 {
+	figures := make([]float64, len(times))
+	for i, t := range times {
+		figures[i] = float64(t)
+	}
+	slices.Sort(figures)
+	return time.Duration(math.Round(Quantile(figures, p)))
+}
+
+// Quantile is the same of figures that are sorted.
+func Quantile(sorted []float64, p float64) float64 {
+	if len(sorted) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(times))
 	at := min(1, max(0, p)) * float64(len(sorted)-1)
 	low := int(at)
 	high := min(low+1, len(sorted)-1)
-	return sorted[low] + time.Duration(math.Round((at-float64(low))*float64(sorted[high]-sorted[low])))
+	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
 // Interval is Wilson's 95 % score interval of errs out of n. With more errors than words,

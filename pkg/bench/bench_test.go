@@ -28,6 +28,11 @@ func TestPercentile(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, tt.want)
 		}
 	}
+	for p, want := range map[float64]float64{-1: 1, 0: 1, 0.25: 1.5, 0.5: 2, 1: 4, 2: 4} {
+		if got := bench.Quantile([]float64{1, 2, 4}, p); got != want {
+			t.Errorf("quantile %g: %g, want %g", p, got, want)
+		}
+	}
 	if times[0] != 50 {
 		t.Error("the caller's times were sorted")
 	}

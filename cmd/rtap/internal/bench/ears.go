@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/rtap/rtap/cmd/rtap/internal/bench/rig"
 )
@@ -75,6 +76,27 @@ func (e ears) err() (err error) {
 		err = errors.Join(err, f.Err())
 	}
 	return err
+}
+
+// untilEnded waits for so many streams to end, as long as the pipeline lives and nobody who hears it fails. meanwhile is
+// called again and again until then; its error ends the wait.
+func (e ears) untilEnded(ctx context.Context, pipe *rig.Pipeline, streams int, meanwhile func() error) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for e.ended() < streams {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := errors.Join(pipe.Alive(), e.err()); err != nil {
+			return err
+		}
+		if err := meanwhile(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e ears) close() {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,17 +61,8 @@ func paced(ctx context.Context, env lifecycle.Env, flags service.Flags, nats str
 		return nil, err
 	}
 	defer feed.Close()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for feed.Ended() < len(streams) {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-tick.C:
-		}
-		if err := errors.Join(pipe.Alive(), feed.Err()); err != nil {
-			return nil, err
-		}
+	if err := (ears{feed}).untilEnded(ctx, pipe, len(streams), func() error { return nil }); err != nil {
+		return nil, err
 	}
 	messages := feed.Messages()
 	for i := range streams {

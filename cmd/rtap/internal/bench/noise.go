@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -91,23 +90,18 @@ func hearAll(ctx context.Context, env lifecycle.Env, flags service.Flags, source
 		return nil, nil, err
 	}
 	defer feed.Close()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
 	var metrics *rig.Metrics
-	for began := time.Now(); feed.Ended() < len(sources); {
-		select {
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		case <-tick.C:
-		}
-		if err := errors.Join(pipe.Alive(), feed.Err()); err != nil {
-			return nil, nil, err
-		}
+	began := time.Now()
+	err = ears{feed}.untilEnded(ctx, pipe, len(sources), func() error {
 		if time.Since(began) > 2*time.Second { // processes go when the last source has ended
 			if m, err := pipe.Scrape(ctx); err == nil {
 				metrics, began = m, time.Now()
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	if m, err := pipe.Scrape(ctx); err == nil {
 		metrics = m
@@ -120,8 +114,8 @@ func hearAll(ctx context.Context, env lifecycle.Env, flags service.Flags, source
 	shed = map[string]int{}
 	if metrics != nil {
 		for key, n := range metrics.Counters {
-			if reason, ok := strings.CutPrefix(key, `rtap_shed_total{reason="`); ok && n > 0 {
-				shed[strings.TrimSuffix(reason, `"}`)] += int(n)
+			if label, ok := strings.CutPrefix(key, "rtap_shed_total{"); ok && n > 0 {
+				shed[value(label)] += int(n)
 			}
 		}
 	}

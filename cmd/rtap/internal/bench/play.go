@@ -163,18 +163,8 @@ func (p *played) listen(ctx context.Context, progress io.Writer, o liveOptions, 
 	for i := range p.streams {
 		longest = max(longest, p.streams[i].Captured(p.streams[i].Recording.Samples))
 	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
 	scraped, shown := time.Now(), time.Now()
-	for e.ended() < len(p.streams) {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-		if err := errors.Join(pipe.Alive(), e.err()); err != nil {
-			return err
-		}
+	err = e.untilEnded(ctx, pipe, len(p.streams), func() error {
 		now := clock.Now().GetMonotonicNs()
 		if now > longest+int64(o.grace) {
 			return fmt.Errorf("%d of %d streams have not ended %v after their audio: %s", len(p.streams)-e.ended(), len(p.streams), o.grace, pipe.Log())
@@ -190,6 +180,10 @@ func (p *played) listen(ctx context.Context, progress io.Writer, o liveOptions, 
 			fmt.Fprintf(progress, "%v of %v, %d messages\n", (time.Duration(now - p.streams[0].Zero)).Round(time.Second),
 				(time.Duration(longest - p.streams[0].Zero)).Round(time.Second), len(e.messages()))
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	cancel()
 	wg.Wait()

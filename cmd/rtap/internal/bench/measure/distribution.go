@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/rtap/rtap/pkg/bench"
 )
 
 // Distribution sums up many figures of one kind. Ranges hold the value with 95 %
@@ -28,20 +30,12 @@ func Distribute(figures []float64) Distribution {
 		return Distribution{}
 	}
 	s := slices.Sorted(slices.Values(figures))
-	d := Distribution{N: len(s), Min: s[0], Max: s[len(s)-1], P50: quantile(s, .5), P95: quantile(s, .95), P99: quantile(s, .99)}
+	d := Distribution{N: len(s), Min: s[0], Max: s[len(s)-1], P50: bench.Quantile(s, .5), P95: bench.Quantile(s, .95), P99: bench.Quantile(s, .99)}
 	for _, x := range s {
 		d.Mean += x / float64(len(s))
 	}
 	d.CI50, d.CI95, d.CI99 = quantileRange(s, .5), quantileRange(s, .95), quantileRange(s, .99)
 	return d
-}
-
-// quantile lies between neighbours in proportion.
-func quantile(sorted []float64, p float64) float64 {
-	at := p * float64(len(sorted)-1)
-	low := int(at)
-	high := min(low+1, len(sorted)-1)
-	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
 // quantileRange is the range between those order statistics that a binomial count of
@@ -80,7 +74,7 @@ func RateRange(clusters []Cluster) [2]float64 {
 		rates[i] = float64(sum.Errors) / float64(max(1, sum.Words))
 	}
 	slices.Sort(rates)
-	return [2]float64{quantile(rates, .025), quantile(rates, .975)}
+	return [2]float64{bench.Quantile(rates, .025), bench.Quantile(rates, .975)}
 }
 
 // Difference is how the word error rate of one run differs from another's, on the
@@ -123,6 +117,6 @@ func Differ(a, b Accuracy) Difference {
 		drawn[i] = x - y
 	}
 	slices.Sort(drawn)
-	d.Range = [2]float64{quantile(drawn, .025), quantile(drawn, .975)}
+	d.Range = [2]float64{bench.Quantile(drawn, .025), bench.Quantile(drawn, .975)}
 	return d
 }

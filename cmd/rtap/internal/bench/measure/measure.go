@@ -22,7 +22,6 @@ type Stream struct {
 	Finals   []Final
 	Interims []Interim
 	Ended    bool // its StreamEnd came
-	Markers  int
 	// Wrong is what the feed must never do.
 	Wrong Disorder
 }
@@ -74,9 +73,7 @@ func (s *Stream) Take(messages []rig.Message) {
 		switch {
 		case m.Type == "StreamEnd":
 			s.Ended = true
-			s.Markers++
-		case m.Type != "Results":
-			s.Markers++
+		case m.Type != "Results": // a marker, which is no text
 		case m.IsFinal:
 			if seen[m.Rtap.Seq] {
 				s.Wrong.Doubled++

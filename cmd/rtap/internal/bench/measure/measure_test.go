@@ -128,9 +128,11 @@ func TestOrder(t *testing.T) {
 	}
 	end := rig.Message{Type: "StreamEnd"}
 	end.Rtap.Stream = "s"
+	marker := rig.Message{Type: "SpeechStarted"}
+	marker.Rtap.Stream = "s"
 	other := a
 	other.Rtap.Stream = "t"
-	if s := stream(a, other, end)[0]; !s.Ended || s.Markers != 1 || len(s.Finals) != 1 {
+	if s := stream(a, marker, other, end)[0]; !s.Ended || len(s.Finals) != 1 || len(s.Interims) != 0 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -49,17 +49,3 @@ func (p *Pipeline) firstFrame(ctx context.Context, stream string) (*rtapv1.Frame
 	f := &rtapv1.Frame{}
 	return f, proto.Unmarshal(msg.Data, f)
 }
-
-// Drift returns how far the stream's newest stored frame lies from where its first one
-// puts it: how exactly the recording was played.
-func (p *Pipeline) Drift(ctx context.Context, stream string, zero int64) (time.Duration, error) {
-	f, err := p.Bus.LastFrame(ctx, stream)
-	if err != nil || f == nil {
-		return 0, err
-	}
-	if f.GetEnd() {
-		return 0, nil // it is stamped when the source is found to have ended
-	}
-	want := zero + int64((f.GetFrame()+1)*frameSamples)*int64(time.Second)/rateHz
-	return time.Duration(f.GetClock().GetMonotonicNs() - want), nil
-}
