@@ -6,18 +6,8 @@ import (
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
 
-const (
-	// maxPrefix is the most tokens of context; ten seconds of speech have about 40.
-	maxPrefix = 200
-	// minSpeech is the least speech for which an empty answer is not believed.
-	minSpeech = 400 * transcriber.SampleRateHz / 1000
-)
-
-// Why a segment with context was decoded alone.
-const (
-	aloneEmpty      = "empty"
-	aloneRepetition = "repetition"
-)
+// maxPrefix is the most tokens of context; ten seconds of speech have about 40.
+const maxPrefix = 200
 
 // prefix returns the tokens to force for a segment of so many samples, or nil when there is
 // no context, or none that the model can take. Where the segments before came out empty
@@ -70,16 +60,4 @@ func (e *Engine) endsSentence(id int64) bool {
 		return true
 	}
 	return false
-}
-
-// doubt says why a text heard with context is not believed; "" when it is. A context that
-// does not fit its audio makes the decoder stop at once or lose its place.
-func (e *Engine) doubt(h heard, prefix []int64, segment []float32) string {
-	switch {
-	case transcriber.Repeats(h.ids), transcriber.BeginsAgain(e.spelled(prefix), e.spelled(h.ids)):
-		return aloneRepetition
-	case len(voiced(segment))*window >= minSpeech && join(words(e.vocabulary, h, segment)) == "":
-		return aloneEmpty
-	}
-	return ""
 }

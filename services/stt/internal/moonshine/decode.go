@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
@@ -75,7 +74,7 @@ func (h *heard) fill(n int, last float64) {
 
 // spoken says whether a token is part of a word; the others are marks.
 func (e *Engine) spoken(id int64) bool {
-	return strings.ContainsFunc(piece(e.vocabulary, id), func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
+	return transcriber.Sayable(piece(e.vocabulary, id))
 }
 
 // sentenceMarks returns the tokens that end a sentence, with what quotes and brackets close

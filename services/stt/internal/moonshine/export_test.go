@@ -2,6 +2,11 @@ package moonshine
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
 
 // Best is best.
@@ -52,4 +57,28 @@ func Pasts() int {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	return len(shared.streams)
+}
+
+// Judge makes the answer of a text as if it had been heard in audio alone, every token with
+// probability p.
+func (e *Engine) Judge(ctx context.Context, text string, p float64, audio []float32) (transcriber.Transcript, error) {
+	h := heard{sentenceEnd: -1}
+	for rest := wordStart + strings.ReplaceAll(text, " ", wordStart); rest != ""; {
+		id, n := longest(e.vocabulary, rest)
+		h.ids, h.probs, rest = append(h.ids, id), append(h.probs, p), rest[n:]
+	}
+	return e.believed(ctx, h, audio)
+}
+
+// longest is the longest token that text begins with, or that of its first byte.
+func longest(vocabulary []string, text string) (id int64, n int) {
+	for i, p := range vocabulary {
+		if len(p) > n && strings.HasPrefix(text, p) && i > eos {
+			id, n = int64(i), len(p)
+		}
+	}
+	if n == 0 {
+		return int64(slices.Index(vocabulary, fmt.Sprintf("<0x%02X>", text[0]))), 1
+	}
+	return id, n
 }

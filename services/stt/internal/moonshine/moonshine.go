@@ -130,26 +130,20 @@ func (e *Engine) alone(ctx context.Context, s sound, own []float32) (transcriber
 			}
 		}
 	}
-	return e.transcript(h, own), nil
+	return e.believed(ctx, h, own)
 }
 
 // transcript makes the answer of what was heard in audio.
 func (e *Engine) transcript(h heard, audio []float32) transcriber.Transcript {
-	if transcriber.Repeats(h.ids) {
-		return dropped(transcriber.DropRepetition)
-	}
-	t := transcriber.Transcript{
-		Language: "en", Confidence: transcriber.GeometricMean(h.probs), Words: words(e.vocabulary, h, audio), SentenceEnd: h.sentenceEnd,
-	}
+	t := transcriber.Transcript{Language: "en", Confidence: transcriber.GeometricMean(h.probs), SentenceEnd: h.sentenceEnd}
+	var sounds bool
+	t.Words, t.Tokens, sounds = transcriber.WithoutSounds(words(e.vocabulary, h, audio), h.ids)
 	t.Text = join(t.Words)
 	switch {
-	case t.Text == "":
-		return dropped(transcriber.DropSilence)
+	case !transcriber.Sayable(t.Text):
+		return dropped(transcriber.NothingSaid(sounds))
 	case t.Confidence < minConfidence:
 		return dropped(transcriber.DropUncertain)
-	}
-	for _, id := range h.ids {
-		t.Tokens = append(t.Tokens, uint32(id))
 	}
 	return t
 }

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// What a text was dropped for, in both engines; rtap_shed_total{reason="text_…"} counts them.
+// What a text was dropped for, in both engines; rtap_shed_total{reason="text_…"} counts them, and docs/MODELS.md says
+// what each engine takes for what.
 const (
 	DropNoAudio    = "no_audio"
 	DropSilence    = "silence"

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	whisper "github.com/ggerganov/whisper.cpp/bindings/go"
@@ -114,7 +113,7 @@ func (h hearing) doubtful(t transcriber.Transcript) bool {
 // transcript decides what of a hearing is speech.
 func (h hearing) transcript() transcriber.Transcript {
 	none := transcriber.Transcript{Language: h.language, SentenceEnd: -1}
-	words, ids, sounds := h.withoutSounds()
+	words, ids, sounds := transcriber.WithoutSounds(h.words, h.ids)
 	texts := make([]string, len(words))
 	for i, w := range words {
 		texts[i] = w.Text
@@ -126,13 +125,8 @@ func (h hearing) transcript() transcriber.Transcript {
 	text := strings.Join(texts, separator)
 	confidence := transcriber.GeometricMean(h.probs)
 	switch {
-	case len(h.words) == 0:
-		none.Dropped = transcriber.DropSilence
-	case !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }):
-		none.Dropped = transcriber.DropSilence
-		if sounds {
-			none.Dropped = transcriber.DropSound
-		}
+	case !transcriber.Sayable(text):
+		none.Dropped = transcriber.NothingSaid(sounds)
 	case confidence < minConfidence:
 		none.Dropped = transcriber.DropUncertain
 	case h.noSpeech > maxNoSpeech && confidence < doubtful:
@@ -144,50 +138,4 @@ func (h hearing) transcript() transcriber.Transcript {
 	return transcriber.Transcript{
 		Text: text, Words: words, Tokens: ids, Confidence: math.Min(confidence, 1), Language: h.language, SentenceEnd: -1,
 	}
-}
-
-var closing = map[rune]string{'[': "]", '(': ")", '*': "*", '♪': "♪"}
-
-// withoutSounds leaves out what the model writes in brackets, asterisks or notes for
-// sounds that are no words: "(music)", "[BLANK_AUDIO]", "*coughs*". What has digits in
-// parentheses, as a telephone number does, stays.
-func (h hearing) withoutSounds() (words []transcriber.Word, ids []uint32, found bool) {
-	at := 0 // of the first token of a word
-	for i := 0; i < len(h.words); i++ {
-		last, sound := i, false
-		if end, opens := closes(h.words[i].Text); opens {
-			last, sound = soundFrom(h.words, i, end)
-		}
-		found = found || sound
-		for _, w := range h.words[i : last+1] {
-			if !sound {
-				words = append(words, w)
-				for _, id := range h.ids[at : at+w.Tokens] {
-					ids = append(ids, uint32(id))
-				}
-			}
-			at += w.Tokens
-		}
-		i = last
-	}
-	return words, ids, found
-}
-
-// closes returns what ends the sound that a word begins, if it begins one.
-func closes(word string) (end string, opens bool) {
-	first, _ := utf8.DecodeRuneInString(word)
-	end, opens = closing[first]
-	return end, opens
-}
-
-// soundFrom returns the last word up to end, and whether those words are a sound.
-func soundFrom(words []transcriber.Word, first int, end string) (last int, sound bool) {
-	last = first
-	opening, size := utf8.DecodeRuneInString(words[first].Text)
-	for rest := words[first].Text[size:]; !strings.Contains(rest, end) && last+1 < len(words); {
-		last++
-		rest = words[last].Text
-	}
-	number := func(w transcriber.Word) bool { return strings.ContainsAny(w.Text, "0123456789") }
-	return last, opening != '(' || !slices.ContainsFunc(words[first:last+1], number)
 }

@@ -1,0 +1,99 @@
+package moonshine_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rtap/rtap/pkg/synth"
+	"github.com/rtap/rtap/pkg/testkit"
+	"github.com/rtap/rtap/pkg/wer"
+	"github.com/rtap/rtap/services/stt/internal/transcriber"
+)
+
+const foolishness = "It was the age of foolishness, it was the age of foolishness, it was the age of foolishness,"
+
+// TestTextsThatAreDropped: what the decoder may write that nobody has said, and what people say.
+func TestTextsThatAreDropped(t *testing.T) {
+	e := open(t)
+	pcm := testkit.PCM(t, "jfk.wav")
+	for _, tt := range []struct {
+		text, want, dropped string
+	}{
+		{"[Music]", "", transcriber.DropSound},
+		{"(keyboard clicking)", "", transcriber.DropSound},
+		{"*sighs*", "", transcriber.DropSound},
+		{"♪ La la la ♪", "", transcriber.DropSound},
+		{"...", "", transcriber.DropSilence},
+		{"- -", "", transcriber.DropSilence},
+		{"(coughs) Good morning.", "Good morning.", ""},
+		{"Good morning. [door closes]", "Good morning.", ""},
+		{"Call (555) 0199.", "Call (555) 0199.", ""},
+		{"no no no no no", "", transcriber.DropRepetition},
+		{foolishness, "", transcriber.DropRepetition},
+		{"And so it was. " + foolishness + " it was the age", "", transcriber.DropRepetition},
+		{"No, no, no.", "No, no, no.", ""},
+		{"It was the age of foolishness, it was the age of foolishness.", "It was the age of foolishness, it was the age of foolishness.", ""},
+		{bestOfTimes, bestOfTimes, ""},
+		{jfk, jfk, ""},
+	} {
+		got, err := e.Judge(t.Context(), tt.text, 0.9, pcm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Text != tt.want || got.Dropped != tt.dropped {
+			t.Errorf("%q: %q, dropped for %q; want %q, %q", tt.text, got.Text, got.Dropped, tt.want, tt.dropped)
+		}
+		tokens := 0
+		for _, w := range got.Words {
+			tokens += w.Tokens
+		}
+		if tokens != len(got.Tokens) {
+			t.Errorf("%q: words of %d tokens, the transcript has %d", tt.text, tokens, len(got.Tokens))
+		}
+	}
+}
+
+// TestSaidThreeTimes: who says a phrase again and again is not taken for a decoder that has lost its place.
+func TestSaidThreeTimes(t *testing.T) {
+	e := open(t)
+	pcm := testkit.PCM(t, "jfk.wav")
+	for phrase, span := range map[string][2]float64{
+		"Ask what you can do for your country. ": {8.0, 10.6}, "What your country can do for you. ": {5.2, 7.6},
+	} {
+		for times := 2; times <= 4; times++ {
+			said := slices.Repeat(pcm[int(span[0]*second):int(span[1]*second)], times)
+			got := hear(t, e, said, transcriber.Options{})
+			if wrong, words := wer.Errors(strings.Repeat(phrase, times), got.Text); wrong > words/8 {
+				t.Errorf("%q, %d times: %q, dropped for %q", phrase, times, got.Text, got.Dropped)
+			}
+		}
+	}
+}
+
+// bestOfTimes repeats itself as much as speech does.
+const bestOfTimes = "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, " +
+	"it was the epoch of belief, it was the epoch of incredulity, it was the season of light, it was the season of darkness, " +
+	"it was the spring of hope, it was the winter of despair."
+
+// TestNoTextForNoise hears every kind of sound at several levels and lengths, alone and as
+// the continuation of speech; for hours of it there is `rtap bench engines --noise`.
+func TestNoTextForNoise(t *testing.T) {
+	e, seed := open(t), uint64(0)
+	pcm := testkit.PCM(t, "jfk.wav")
+	const pause = 7.6 * second
+	said := &transcriber.Context{PCM: pcm[3*second : pause], Tokens: hear(t, e, pcm[3*second:pause], transcriber.Options{}).Tokens}
+	for _, kind := range synth.Kinds() {
+		for _, peak := range []float64{0.02, 0.1, 0.5} {
+			seed++
+			n := (1 + int(seed*3%6)) * second
+			sound := synth.Sound(kind, n, peak, seed)
+			for name, c := range map[string]*transcriber.Context{"alone": nil, "after speech": said} {
+				got := hear(t, e, sound, transcriber.Options{Context: c})
+				if got.Text != "" || got.Dropped == "" {
+					t.Errorf("%d s of %s %s, peak %.2f, seed %d: text %q (%.2f), dropped for %q", n/second, kind, name, peak, seed, got.Text, got.Confidence, got.Dropped)
+				}
+			}
+		}
+	}
+}
