@@ -14,5 +14,11 @@ func (w *Window) Percent() float64 { return w.w.percent() }
 // ErrorKinds are the known kinds of errors by stage.
 var ErrorKinds = errorKinds
 
+// ShedReasons are the known reasons for which a stage gives work up.
+var ShedReasons = shedReasons
+
+// SpeculationOutcomes is what may become of a speculative draft.
+var SpeculationOutcomes = speculationOutcomes
+
 // MaxStreams is how many streams have a label of their own.
 const MaxStreams = maxStreams

@@ -25,6 +25,28 @@ var errorKinds = map[string][]string{
 // sharedErrorKinds are those that package service counts for every stage.
 var sharedErrorKinds = []string{"disk_full", "stream_drift"}
 
+// shedReasons are the reasons of rtap_shed_total that a stage counts, where all of them are known.
+var shedReasons = map[string][]string{"vad": {"draft_not_sent", "draft_unanswered", "short_speech"}}
+
+// What became of the draft that was to be decoded before a segment closed.
+const (
+	SpeculationHit       = "hit"             // it was there
+	SpeculationHitWaited = "hit_waited"      // it was there a moment later
+	SpeculationLateHit   = "late_hit"        // vad did not wait for it, but its worker took the final from it
+	SpeculationLate      = "late"            // a worker was still at it
+	SpeculationShed      = "shed"            // no worker had begun with it
+	SpeculationDropped   = "dropped"         // a worker gave it up
+	SpeculationResumed   = "resumed"         // speech went on
+	SpeculationChanged   = "changed"         // the segment closed with other audio or another context
+	SpeculationShort     = "dropped_segment" // the segment was too short to be speech
+	SpeculationNone      = "none"            // there was none
+)
+
+var speculationOutcomes = []string{
+	SpeculationHit, SpeculationHitWaited, SpeculationLateHit, SpeculationLate, SpeculationShed, SpeculationDropped,
+	SpeculationResumed, SpeculationChanged, SpeculationShort, SpeculationNone,
+}
+
 // streamLabels bounds how many streams have metrics of their own.
 type streamLabels struct {
 	mu   sync.Mutex

@@ -47,7 +47,7 @@ type Metrics struct {
 	BulkheadInUse     *prometheus.GaugeVec     // {engine}: inferences that run
 	BulkheadMax       *prometheus.GaugeVec     // {engine}: how many may
 	STTContext        *prometheus.CounterVec   // {outcome}: finals by what became of the context their text was heard in
-	Speculation       *prometheus.CounterVec   // {outcome}: segments by what became of their speculative draft
+	Speculation       *prometheus.CounterVec   // {outcome}: segments by what became of their speculative draft: Speculation…
 	SpeculationWasted prometheus.Counter       // seconds of inference that no final came of
 
 	usage   *cpuWindow
@@ -100,9 +100,9 @@ func NewMetrics(service, version string) *Metrics {
 	m.BulkheadMax = gauge("rtap_bulkhead_max", "Inferences that may run in the process at once.", "engine")
 	m.STTContext = counter("rtap_stt_context_total", "Finals by what became of the context in which their text was heard, when the segment had closed or before.", "outcome")
 	m.LevelWarnings = counter("rtap_level_warnings_total", "Warnings about the level of a stream's audio, by problem.", "problem")
-	m.Speculation = counter("rtap_speculation_total", "Segments by what became of the draft that was decoded before they closed.", "outcome")
+	m.Speculation = counter("rtap_speculation_total", "Segments by what became of the draft that was to be decoded before they closed; hit, hit_waited and late_hit became the final.", "outcome")
 	m.SpeculationWasted = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "rtap_speculation_wasted_seconds_total", Help: "Inference time of speculative drafts that no final came of."})
+		Name: "rtap_speculation_wasted_seconds_total", Help: "Inference time of speculative drafts that no final came of, also of those whose text was given up."})
 	m.HeldBack = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "rtap_vad_held_back_streams", Help: "Streams that the process holds back, because RTAP_JOBS has no room for their segments."})
 	m.Registry.MustRegister(m.SpeculationWasted, m.HeldBack)
@@ -134,6 +134,14 @@ func (m *Metrics) prepare(service string) {
 	}
 	for _, kind := range append(sharedErrorKinds, kinds...) {
 		m.Errors.WithLabelValues(service, kind)
+	}
+	for _, reason := range shedReasons[service] {
+		m.Shed.WithLabelValues(reason)
+	}
+	if service == "vad" {
+		for _, outcome := range speculationOutcomes {
+			m.Speculation.WithLabelValues(outcome)
+		}
 	}
 	m.FramesProcessed.WithLabelValues(service)
 	m.StageLatency.WithLabelValues(service)

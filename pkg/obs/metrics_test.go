@@ -141,26 +141,60 @@ func TestErrorsStartAtZero(t *testing.T) {
 	}
 }
 
-// TestErrorKindsAreThoseOfTheCode: what the services count and what obs knows is the same.
-func TestErrorKindsAreThoseOfTheCode(t *testing.T) {
-	counted := map[string][]string{}
-	use := regexp.MustCompile(`Errors\.WithLabelValues\("(\w+)", "(\w+)"\)`)
-	err := filepath.WalkDir(filepath.Join(testkit.Root(t), "services"), func(path string, d fs.DirEntry, err error) error {
+// TestWhatVADGivesUpStartsAtZero: reasons that its code counts, all of them, and what becomes of speculation.
+func TestWhatVADGivesUpStartsAtZero(t *testing.T) {
+	m := obs.NewMetrics("vad", "1")
+	text := scrape(t, m, "").Body.String()
+	for _, outcome := range obs.SpeculationOutcomes {
+		if want := fmt.Sprintf("rtap_speculation_total{outcome=%q} 0\n", outcome); !strings.Contains(text, want) {
+			t.Errorf("vad lacks %s", want)
+		}
+	}
+	var counted []string
+	use := regexp.MustCompile(`Shed\.WithLabelValues\("(\w+)"\)`)
+	sources(t, "services/vad", func(path, src string) {
+		for _, m := range use.FindAllStringSubmatch(src, -1) {
+			counted = append(counted, m[1])
+			if want := fmt.Sprintf("rtap_shed_total{reason=%q} 0\n", m[1]); !strings.Contains(text, want) {
+				t.Errorf("%s counts the reason %q: add it to shedReasons in pkg/obs/labels.go", path, m[1])
+			}
+		}
+	})
+	for _, reason := range obs.ShedReasons["vad"] {
+		if !slices.Contains(counted, reason) {
+			t.Errorf("shedReasons has %s, which nothing counts", reason)
+		}
+	}
+}
+
+// sources goes through the code below a folder of the repository, without tests.
+func sources(t *testing.T, below string, each func(path, src string)) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(testkit.Root(t), below), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		src, err := os.ReadFile(path)
-		for _, m := range use.FindAllStringSubmatch(string(src), -1) {
-			counted[m[1]] = append(counted[m[1]], m[2])
-			if !slices.Contains(obs.ErrorKinds[m[1]], m[2]) {
-				t.Errorf("%s counts errors of kind %q: add it to %q of errorKinds in pkg/obs/labels.go", path, m[2], m[1])
-			}
-		}
+		each(path, string(src))
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestErrorKindsAreThoseOfTheCode: what the services count and what obs knows is the same.
+func TestErrorKindsAreThoseOfTheCode(t *testing.T) {
+	counted := map[string][]string{}
+	use := regexp.MustCompile(`Errors\.WithLabelValues\("(\w+)", "(\w+)"\)`)
+	sources(t, "services", func(path, src string) {
+		for _, m := range use.FindAllStringSubmatch(src, -1) {
+			counted[m[1]] = append(counted[m[1]], m[2])
+			if !slices.Contains(obs.ErrorKinds[m[1]], m[2]) {
+				t.Errorf("%s counts errors of kind %q: add it to %q of errorKinds in pkg/obs/labels.go", path, m[2], m[1])
+			}
+		}
+	})
 	for stage, kinds := range obs.ErrorKinds {
 		for _, kind := range kinds {
 			if !slices.Contains(counted[stage], kind) {

@@ -78,8 +78,10 @@ const (
 	// A worker has begun with it.
 	DraftResult_STATE_STARTED DraftResult_State = 1
 	DraftResult_STATE_DONE    DraftResult_State = 2
-	// A worker gave it up: preempted, or it failed.
+	// A worker gave it up: preempted, it failed, or its text must not stand. stt_ms says what it cost.
 	DraftResult_STATE_DROPPED DraftResult_State = 3
+	// vad did not wait for it, and the worker took the segment's final from it.
+	DraftResult_STATE_USED DraftResult_State = 4
 )
 
 // Enum value maps for DraftResult_State.
@@ -89,12 +91,14 @@ var (
 		1: "STATE_STARTED",
 		2: "STATE_DONE",
 		3: "STATE_DROPPED",
+		4: "STATE_USED",
 	}
 	DraftResult_State_value = map[string]int32{
 		"STATE_UNSPECIFIED": 0,
 		"STATE_STARTED":     1,
 		"STATE_DONE":        2,
 		"STATE_DROPPED":     3,
+		"STATE_USED":        4,
 	}
 )
 
@@ -1147,7 +1151,7 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_INTERIM\x10\x01\x12\x14\n" +
-	"\x10KIND_SPECULATIVE\x10\x02\"\x8f\x05\n" +
+	"\x10KIND_SPECULATIVE\x10\x02\"\x9f\x05\n" +
 	"\vDraftResult\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1a\n" +
@@ -1166,13 +1170,15 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\x0fcommitted_words\x18\f \x01(\rR\x0ecommittedWords\x12)\n" +
 	"\x10committed_tokens\x18\r \x01(\rR\x0fcommittedTokens\x12\x15\n" +
 	"\x06stt_ms\x18\x0e \x01(\x01R\x05sttMs\x12!\n" +
-	"\fsentence_end\x18\x0f \x01(\x01R\vsentenceEnd\"T\n" +
+	"\fsentence_end\x18\x0f \x01(\x01R\vsentenceEnd\"d\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_STARTED\x10\x01\x12\x0e\n" +
 	"\n" +
 	"STATE_DONE\x10\x02\x12\x11\n" +
-	"\rSTATE_DROPPED\x10\x03\"\xb2\x01\n" +
+	"\rSTATE_DROPPED\x10\x03\x12\x0e\n" +
+	"\n" +
+	"STATE_USED\x10\x04\"\xb2\x01\n" +
 	"\x04Word\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12!\n" +
 	"\fstart_sample\x18\x02 \x01(\x04R\vstartSample\x12\x1d\n" +

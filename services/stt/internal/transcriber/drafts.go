@@ -149,11 +149,23 @@ func presumed(committed, text string) agreement {
 func (w *Worker) report(r *rtapv1.DraftResult, job *taken) {
 	r.StreamId, r.Ordinal, r.Revision = job.GetStreamId(), job.GetOrdinal(), job.GetRevision()
 	r.Kind, r.Span, r.ContextOrdinals = job.GetKind(), job.GetSpan(), job.GetContext().GetOrdinals()
-	if err := w.rt.Bus.PublishDraftResult(r); err != nil {
-		w.rt.Metrics.Shed.WithLabelValues("draft_result_not_sent").Inc()
-	}
+	w.tell(r)
 	if r.GetKind() == rtapv1.DraftJob_KIND_SPECULATIVE && r.GetState() == rtapv1.DraftResult_STATE_DONE {
 		w.known.drafted(r)
+	}
+}
+
+// used tells vad that a final was taken from a draft that it had given up.
+func (w *Worker) used(d *rtapv1.DraftResult) {
+	w.tell(&rtapv1.DraftResult{
+		StreamId: d.GetStreamId(), Ordinal: d.GetOrdinal(), Revision: d.GetRevision(), Kind: d.GetKind(), Span: d.GetSpan(),
+		ContextOrdinals: d.GetContextOrdinals(), State: rtapv1.DraftResult_STATE_USED, SttMs: d.GetSttMs(),
+	})
+}
+
+func (w *Worker) tell(r *rtapv1.DraftResult) {
+	if err := w.rt.Bus.PublishDraftResult(r); err != nil {
+		w.rt.Metrics.Shed.WithLabelValues("draft_result_not_sent").Inc()
 	}
 }
 

@@ -70,6 +70,9 @@ func TestSpeculativeDraftIsReportedAndServesItsFinal(t *testing.T) {
 		t.Errorf("speculative %v after %d inferences", got.GetSpeculative(), calls.Load())
 	}
 	counted(t, w, "none", 1, 1)
+	if used := await(t, results, rtapv1.DraftResult_STATE_USED); used.GetRevision() != 3 || used.GetSpan().GetEndSample() != 1024 || used.GetKind() != d.GetKind() {
+		t.Errorf("vad is told that %v was used", used)
+	}
 	if sum := testkit.Metric(t, w.Runtime().Metrics.Registry, `rtap_stage_latency_seconds_sum{stage="stt"}`); sum != r.GetSttMs()/1000 || sum == 0 {
 		t.Errorf("the inference took %g s, the draft's took %g", sum, r.GetSttMs()/1000)
 	}
@@ -163,8 +166,8 @@ func TestDraftsThatAreNotWanted(t *testing.T) {
 	if err := prefixed.PublishDraft(early); err != nil {
 		t.Fatal(err)
 	}
-	if r := await(t, theirs, rtapv1.DraftResult_STATE_DROPPED); r.GetContextOutcome() != "late" {
-		t.Errorf("outcome %q", r.GetContextOutcome())
+	if r := await(t, theirs, rtapv1.DraftResult_STATE_DROPPED); r.GetContextOutcome() != "late" || r.GetSttMs() == 0 {
+		t.Errorf("outcome %q after %g ms", r.GetContextOutcome(), r.GetSttMs())
 	}
 	if s, err := b.JS().Stream(t.Context(), bus.StreamDrafts); err != nil || s.CachedInfo().State.Msgs != 0 {
 		t.Errorf("drafts are left: %v", err)

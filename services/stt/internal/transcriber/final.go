@@ -94,6 +94,7 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 	queued, _ := clock.Since(job.GetClosedAt())
 	if d := w.known.draft(job, w.engine.Info()); d != nil {
 		// vad did not wait for the draft, or its answer was lost.
+		w.used(d)
 		r := w.recognised(job, d.GetRecognition(), d.GetSttMs(), queued)
 		r.Speculative, r.ContextOutcome = true, d.GetContextOutcome()
 		return r

@@ -2,7 +2,9 @@ package stream
 
 import (
 	"strings"
+	"time"
 
+	"github.com/rtap/rtap/pkg/obs"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
@@ -82,13 +84,14 @@ func (d *draft) trim(at int) {
 // drafts offers the open segment for a preliminary text: while speech goes on, at intervals;
 // as soon as silence has lasted for the tail, as what the segment will be if no speech follows.
 func (s *Stream) drafts() {
+	s.overdue(time.Now())
 	quiet, tail := s.seg.Quiet(), s.samples(s.pauses.TailMS)
 	if quiet == 0 && s.spec != nil {
-		s.abandon("resumed")
+		s.abandon(obs.SpeculationResumed)
 	}
 	if s.spec != nil {
 		if _, _, end, ok := s.seg.Presumed(); ok && uint64(end) != s.spec.span.GetEndSample() {
-			s.abandon("changed") // a low voice goes on
+			s.abandon(obs.SpeculationChanged) // a low voice goes on
 			s.speculate()
 		}
 		return
@@ -117,7 +120,9 @@ func (s *Stream) drafts() {
 		job.Context = s.said(span)
 	}
 	s.text.waiting = true
-	s.send(job)
+	if s.send(job) {
+		s.await(job.GetKind(), span, "")
+	}
 }
 
 // draftJob makes a job of the open segment.
@@ -136,10 +141,13 @@ func (s *Stream) draftJob(kind rtapv1.DraftJob_Kind, span *rtapv1.Span, pcm []in
 	}
 }
 
-func (s *Stream) send(job *rtapv1.DraftJob) {
-	if err := s.bus.PublishDraft(job); err != nil {
+// send says whether a draft is on its way.
+func (s *Stream) send(job *rtapv1.DraftJob) bool {
+	err := s.bus.PublishDraft(job)
+	if err != nil {
 		s.metrics.Shed.WithLabelValues("draft_not_sent").Inc()
 	}
+	return err == nil
 }
 
 // said is what the open segment, or one that begins an utterance, may be heard as the
@@ -165,9 +173,11 @@ func (s *Stream) notes() {
 }
 
 func (s *Stream) note(r *rtapv1.DraftResult) {
-	done := r.GetState() == rtapv1.DraftResult_STATE_DONE
+	known := s.told(r)
 	if r.GetKind() == rtapv1.DraftJob_KIND_SPECULATIVE {
-		if !s.spec.note(r) && done {
+		known = s.spec.note(r) || known
+		// What was decoded may be given up all the same, and what is done may come too late for anything.
+		if r.GetState() == rtapv1.DraftResult_STATE_DROPPED || r.GetState() == rtapv1.DraftResult_STATE_DONE && !known {
 			s.metrics.SpeculationWasted.Add(r.GetSttMs() / 1000)
 		}
 		return

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rtap/rtap/pkg/clock"
+	"github.com/rtap/rtap/pkg/obs"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/vad/internal/segmenter"
 )
@@ -74,7 +75,7 @@ func (s *Stream) act(ctx context.Context, decisions []segmenter.Decision) error 
 			s.event("stopped", "SpeechStopped", d.SpeechEnd)
 			s.metrics.Shed.WithLabelValues("short_speech").Inc()
 			if s.spec != nil {
-				s.abandon("dropped_segment")
+				s.abandon(obs.SpeculationShort)
 			}
 		case segmenter.UtteranceEnd:
 			err = s.marker(ctx, rtapv1.Boundary_KIND_UTTERANCE_END, d)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rtap/rtap/pkg/obs"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/vad/internal/segmenter"
 	"google.golang.org/protobuf/proto"
@@ -56,14 +57,16 @@ func (s *Stream) speculate() bool {
 	return true
 }
 
-// abandon counts a speculation that came to nothing, and takes it out of the queue if no
-// worker has begun with it.
+// abandon counts a speculation that came to nothing.
 func (s *Stream) abandon(outcome string) {
 	s.metrics.Speculation.WithLabelValues(outcome).Inc()
-	switch {
-	case s.spec.result != nil:
-		s.metrics.SpeculationWasted.Add(s.spec.result.GetSttMs() / 1000)
-	case !s.spec.begun && !s.spec.dropped:
+	s.metrics.SpeculationWasted.Add(s.spec.result.GetSttMs() / 1000)
+	s.leave()
+}
+
+// leave takes a speculation out of the queue if no worker has begun with it.
+func (s *Stream) leave() {
+	if !s.spec.begun && !s.spec.dropped {
 		s.send(&rtapv1.DraftJob{StreamId: s.id})
 	}
 	s.spec = nil
@@ -74,26 +77,30 @@ func (s *Stream) abandon(outcome string) {
 func (s *Stream) settled(ctx context.Context, span *rtapv1.Span, said *rtapv1.Context) *rtapv1.DraftResult {
 	p := s.spec
 	if p == nil {
-		s.metrics.Speculation.WithLabelValues("none").Inc()
+		s.metrics.Speculation.WithLabelValues(obs.SpeculationNone).Inc()
 		return nil
 	}
 	s.notes()
 	if p.ordinal != s.cp.GetOrdinal() || !proto.Equal(p.span, span) || !slices.Equal(p.said, said.GetOrdinals()) {
-		s.abandon("changed")
+		s.abandon(obs.SpeculationChanged)
 		return nil
 	}
-	outcome := "hit"
+	outcome := obs.SpeculationHit
 	if p.result == nil && p.begun && !p.dropped {
-		outcome = "hit_waited"
+		outcome = obs.SpeculationHitWaited
 		s.wait(ctx, p)
 	}
 	switch {
 	case p.dropped:
-		s.abandon("dropped")
-	case !p.begun:
-		s.abandon("shed")
+		s.abandon(obs.SpeculationDropped)
 	case p.result == nil:
-		s.abandon("late")
+		// Its worker may still take the final from it, where what it says of the draft is late or lost.
+		outcome = obs.SpeculationLate
+		if !p.begun {
+			outcome = obs.SpeculationShed
+		}
+		s.await(rtapv1.DraftJob_KIND_SPECULATIVE, span, outcome)
+		s.leave()
 	default:
 		s.metrics.Speculation.WithLabelValues(outcome).Inc()
 		s.spec = nil

@@ -1,6 +1,8 @@
 package stream_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,28 +76,37 @@ func ready(t *testing.T, b *bus.Bus) (out []*rtapv1.FinalJob) {
 func TestSpeculation(t *testing.T) {
 	const before, pause, rest = "..####..", "..", "........$" // the tail is two frames, the hangover four
 	text := &rtapv1.Recognition{Text: "so it is"}
+	const done, started, dropped = rtapv1.DraftResult_STATE_DONE, rtapv1.DraftResult_STATE_STARTED, rtapv1.DraftResult_STATE_DROPPED
 	for name, tt := range map[string]struct {
 		middle  string // after the pause
 		answer  *rtapv1.DraftResult
 		spoiled func(*rtapv1.DraftJob)
+		after   []*rtapv1.DraftResult // what is said of it when the segment has closed
 		ready   int
 		finals  int
+		outcome string  // that is counted once
+		wasted  float64 // milliseconds
 	}{
-		"a hit":                {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DONE, Recognition: text, SttMs: 30, ContextOutcome: "alone_empty"}, nil, 1, 0},
-		"no worker took it":    {pause, nil, nil, 0, 1},
-		"given up":             {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DROPPED}, nil, 0, 1},
-		"begun, never ended":   {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_STARTED}, nil, 0, 1},
-		"speech went on":       {"####", &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DONE, Recognition: text}, nil, 0, 1},
-		"of another revision":  {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DONE, Recognition: text}, func(j *rtapv1.DraftJob) { j.Revision++ }, 0, 1},
-		"of other audio":       {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DONE, Recognition: text}, func(j *rtapv1.DraftJob) { j.Span.EndSample++ }, 0, 1},
-		"of another segment":   {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DONE, Recognition: text}, func(j *rtapv1.DraftJob) { j.Ordinal++ }, 0, 1},
-		"an empty text counts": {pause, &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DONE, Recognition: &rtapv1.Recognition{Dropped: "silence"}}, nil, 1, 0},
+		"a hit":                    {middle: pause, answer: &rtapv1.DraftResult{State: done, Recognition: text, SttMs: 30, ContextOutcome: "alone_empty"}, ready: 1, outcome: "hit"},
+		"no worker took it":        {middle: pause, finals: 1, outcome: "shed"},
+		"given up":                 {middle: pause, answer: &rtapv1.DraftResult{State: dropped}, finals: 1, outcome: "dropped"},
+		"given up when decoded":    {middle: pause, answer: &rtapv1.DraftResult{State: dropped, SttMs: 30}, finals: 1, outcome: "dropped", wasted: 30},
+		"begun, never ended":       {middle: pause, answer: &rtapv1.DraftResult{State: started}, finals: 1, outcome: "late"},
+		"ended late":               {middle: pause, answer: &rtapv1.DraftResult{State: started}, after: []*rtapv1.DraftResult{{State: done, Recognition: text, SttMs: 30}}, finals: 1, outcome: "late", wasted: 30},
+		"ended late, and was used": {middle: pause, answer: &rtapv1.DraftResult{State: started}, after: []*rtapv1.DraftResult{{State: done, Recognition: text, SttMs: 30}, {State: rtapv1.DraftResult_STATE_USED, SttMs: 30}}, finals: 1, outcome: "late_hit"},
+		"its answers were lost":    {middle: pause, after: []*rtapv1.DraftResult{{State: rtapv1.DraftResult_STATE_USED, SttMs: 30}}, finals: 1, outcome: "late_hit"},
+		"given up late":            {middle: pause, answer: &rtapv1.DraftResult{State: started}, after: []*rtapv1.DraftResult{{State: dropped, SttMs: 30}}, finals: 1, outcome: "late", wasted: 30},
+		"speech went on":           {middle: "####", answer: &rtapv1.DraftResult{State: done, Recognition: text, SttMs: 30}, finals: 1, outcome: "resumed", wasted: 30},
+		"of another revision":      {middle: pause, answer: &rtapv1.DraftResult{State: done, Recognition: text, SttMs: 30}, spoiled: func(j *rtapv1.DraftJob) { j.Revision++ }, finals: 1, outcome: "shed", wasted: 30},
+		"of other audio":           {middle: pause, answer: &rtapv1.DraftResult{State: done, Recognition: text}, spoiled: func(j *rtapv1.DraftJob) { j.Span.EndSample++ }, finals: 1, outcome: "shed"},
+		"of another segment":       {middle: pause, answer: &rtapv1.DraftResult{State: done, Recognition: text}, spoiled: func(j *rtapv1.DraftJob) { j.Ordinal++ }, finals: 1, outcome: "shed"},
+		"an empty text counts":     {middle: pause, answer: &rtapv1.DraftResult{State: done, Recognition: &rtapv1.Recognition{Dropped: "silence"}}, ready: 1, outcome: "hit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := settings()
 			cfg.STT.InterimIntervalMS = 0
 			b := testkit.Bus(t, cfg)
-			s := open(t, cfg, b)
+			s, count := counting(t, cfg, b)
 			next := drafts(t, b, bus.Speculative("s"))
 			all := frames(1, 0, before+tt.middle+rest)
 			feed(t, s, all[:len(before)])
@@ -120,7 +131,40 @@ func TestSpeculation(t *testing.T) {
 			if tt.ready == 1 && (got[0].GetDraftContextOutcome() != tt.answer.GetContextOutcome() || got[0].GetDraftSttMs() != tt.answer.GetSttMs()) {
 				t.Errorf("heard in context %q in %.0f ms", got[0].GetDraftContextOutcome(), got[0].GetDraftSttMs())
 			}
+			for _, r := range tt.after {
+				answer(t, b, job, r)
+			}
+			s.Close()
+			if n, wasted := count(fmt.Sprintf("rtap_speculation_total{outcome=%q}", tt.outcome)), count("rtap_speculation_wasted_seconds_total"); n != 1 || wasted != tt.wasted/1000 {
+				t.Errorf("%s was counted %g times, %g s were wasted, want %g", tt.outcome, n, wasted, tt.wasted/1000)
+			}
 		})
+	}
+}
+
+// TestUnansweredInterims: one that another replaced in the queue is counted, one that was answered, or is the
+// last when the stream is left, is not.
+func TestUnansweredInterims(t *testing.T) {
+	cfg := settings()
+	cfg.STT.InterimIntervalMS = 128
+	b := testkit.Bus(t, cfg)
+	s, count := counting(t, cfg, b)
+	next := drafts(t, b, bus.Draft("s"))
+	all := frames(1, 0, strings.Repeat("#", 150))
+	feed(t, s, all[:8])
+	answer(t, b, next(), &rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_DROPPED})
+	feed(t, s, all[8:])
+	const waits = 4 // of five, one after 128 ms and then one each second
+	for range waits {
+		next()
+	}
+	const series = `rtap_shed_total{reason="draft_unanswered"}`
+	if n := count(series); n != 0 {
+		t.Errorf("%g were counted while an answer may come", n)
+	}
+	s.Close()
+	if n := count(series); n != waits {
+		t.Errorf("%g were counted, want %d", n, waits)
 	}
 }
 

@@ -57,6 +57,7 @@ type Stream struct {
 	gapMS      uint32
 	text       draft
 	spec       *speculation // nil while there is none
+	awaited    []awaited
 	results    <-chan *rtapv1.DraftResult
 	stop       func()
 	level      level
@@ -101,7 +102,10 @@ func New(ctx context.Context, id string, cfg *config.Config, b *bus.Bus, log *sl
 }
 
 // Close ends the stream's part in the bus.
-func (s *Stream) Close() { s.stop() }
+func (s *Stream) Close() {
+	s.giveUpWaiting()
+	s.stop()
+}
 
 // samples of whole frames that a time takes.
 func (s *Stream) samples(ms int) int { return (ms*sampleRateHz/1000 + frame - 1) / frame * frame }

@@ -59,12 +59,20 @@ func settings() *config.Config {
 
 func open(t *testing.T, cfg *config.Config, b *bus.Bus) *stream.Stream {
 	t.Helper()
-	s, err := stream.New(t.Context(), "s", cfg, b, slog.New(slog.DiscardHandler), obs.NewMetrics("vad", "test"), loudness{}, func(string, bool) {})
+	s, _ := counting(t, cfg, b)
+	return s
+}
+
+// counting is open with what the stream counts.
+func counting(t *testing.T, cfg *config.Config, b *bus.Bus) (*stream.Stream, func(series string) float64) {
+	t.Helper()
+	m := obs.NewMetrics("vad", "test")
+	s, err := stream.New(t.Context(), "s", cfg, b, slog.New(slog.DiscardHandler), m, loudness{}, func(string, bool) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return s
+	return s, func(series string) float64 { t.Helper(); return testkit.Metric(t, m.Registry, series) }
 }
 
 func feed(t *testing.T, s *stream.Stream, all []*rtapv1.Frame) {
