@@ -29,8 +29,8 @@ func (g *gateway) metric(t *testing.T, series string) float64 {
 	return metric(t, fmt.Sprintf("127.0.0.1:%d", g.http), series)
 }
 
-// metric is the value of a series at the /metrics of a process; 0 when it is not there.
-func metric(t *testing.T, address, series string) float64 {
+// metrics is what a process answers at /metrics.
+func metrics(t *testing.T, address string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/metrics", nil)
 	if err != nil {
@@ -45,11 +45,18 @@ func metric(t *testing.T, address, series string) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`).FindSubmatch(raw)
+	return string(raw)
+}
+
+// metric is the value of a series at the /metrics of a process; 0 when it is not there.
+func metric(t *testing.T, address, series string) float64 {
+	t.Helper()
+	raw := metrics(t, address)
+	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`).FindStringSubmatch(raw)
 	if found == nil {
 		return 0
 	}
-	v, err := strconv.ParseFloat(string(found[1]), 64)
+	v, err := strconv.ParseFloat(found[1], 64)
 	if err != nil {
 		t.Fatal(err)
 	}
