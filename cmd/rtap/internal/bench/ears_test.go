@@ -28,10 +28,16 @@ func TestUntilEnded(t *testing.T) {
 		meanwhile func(one, two *ear) error
 		want      error
 	}{
-		"all end":          {t.Context(), func(one, two *ear) error { one.ends, two.ends = 1, 1; return nil }, nil},
-		"a client fails":   {t.Context(), func(one, _ *ear) error { one.err = broken; return nil }, broken},
-		"it took too long": {t.Context(), func(one, _ *ear) error { one.ends = 1; return enough }, enough},
-		"interrupted":      {gone, func(one, two *ear) error { return nil }, context.Canceled},
+		"all end":        {t.Context(), func(one, two *ear) error { one.ends, two.ends = 1, 1; return nil }, nil},
+		"a client fails": {t.Context(), func(one, _ *ear) error { one.err = broken; return nil }, broken},
+		"one goes on for too long": {t.Context(), func(one, _ *ear) error {
+			if one.ends > 0 {
+				return enough
+			}
+			one.ends = 1
+			return nil
+		}, enough},
+		"interrupted": {gone, func(one, two *ear) error { return nil }, context.Canceled},
 	} {
 		one, two := &ear{}, &ear{}
 		err := ears{one, two}.untilEnded(tt.ctx, &rig.Pipeline{}, 2, func() error { return tt.meanwhile(one, two) })
