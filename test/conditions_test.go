@@ -23,11 +23,17 @@ import (
 // source of it.
 func record(t *testing.T, stream string, rateHz int, channels ...[]float32) string {
 	t.Helper()
+	return recorded(t, "fast", stream, rateHz, channels...)
+}
+
+// recorded returns a source of the given pace.
+func recorded(t *testing.T, pace, stream string, rateHz int, channels ...[]float32) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), stream+".wav")
 	if err := os.WriteFile(path, wav.Interleave(rateHz, channels...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return "file:" + path + "?pace=fast&stream=" + stream
+	return "file:" + path + "?pace=" + pace + "&stream=" + stream
 }
 
 // changed returns samples of which each is f of the one before.
@@ -54,25 +60,6 @@ func thrice(pcm []float32) []float32 {
 	for i, x := range pcm {
 		next := pcm[min(i+1, len(pcm)-1)]
 		out = append(out, x, x+(next-x)/3, x+2*(next-x)/3)
-	}
-	return out
-}
-
-// breathless takes the pauses out of speech, all but 20 ms of each.
-func breathless(pcm []float32) (out []float32) {
-	const block, quiet, keep = 320, 0.03, 1 // RMS of 20 ms; the loudest have 0.3
-	still := 0
-	for i := 0; i+block <= len(pcm); i += block {
-		var squares float64
-		for _, x := range pcm[i : i+block] {
-			squares += float64(x * x)
-		}
-		if still++; squares > block*quiet*quiet {
-			still = 0
-		}
-		if still <= keep {
-			out = append(out, pcm[i:i+block]...)
-		}
 	}
 	return out
 }
@@ -113,11 +100,10 @@ func (p *pipeline) problems(t *testing.T) func() map[string][]string {
 func TestBadAudio(t *testing.T) {
 	pcm := testkit.PCM(t, "jfk.wav")
 	gain := func(g float32) []float32 { return changed(pcm, func(_ int, x float32) float32 { return g * x }) }
-	later := changed(pcm, func(i int, _ float32) float32 { return 0.7 * pcm[(i+5*16000)%len(pcm)] })
-	const lost = -1
+	const lost, mixed = -1, -2
 	all := map[string]struct {
 		source  string
-		wrong   int    // words of 22, at most; lost: nothing is heard
+		wrong   int    // words of 22, at most; lost: nothing is heard; mixed: half of them are there, wherever
 		problem string // that is told
 	}{
 		"as-it-is":    {record(t, "as-it-is", 16000, pcm), 2, ""},
@@ -130,7 +116,7 @@ func TestBadAudio(t *testing.T) {
 		"telephone":   {record(t, "telephone", 8000, telephone(pcm)), 5, ""},
 		"fast":        {record(t, "fast", 48000, thrice(pcm), thrice(pcm)), 3, ""},
 		"offset":      {record(t, "offset", 16000, changed(pcm, func(_ int, x float32) float32 { return x/2 + 0.2 })), 6, "dc_offset"},
-		"two-at-once": {record(t, "two-at-once", 16000, changed(pcm, func(i int, x float32) float32 { return 0.6 * (x + later[i]) })), 30, ""},
+		"two-at-once": {record(t, "two-at-once", 16000, two(pcm)), mixed, ""},
 	}
 	args := []string{"--until-done", "--stt", "2", "--set", "stt.interim_interval_ms=0"}
 	for _, tt := range all {
@@ -142,9 +128,13 @@ func TestBadAudio(t *testing.T) {
 	for stream, tt := range all {
 		t.Run(stream, func(t *testing.T) {
 			finals := heard[stream]
-			wrong, _ := wer.Errors(jfk, text(finals))
+			wrong, words := wer.Errors(jfk, text(finals))
 			t.Logf("%d wrong: %s", wrong, text(finals))
-			if tt.wrong == lost && len(finals) > 0 || tt.wrong != lost && (len(finals) == 0 || wrong > tt.wrong) {
+			if n := known(jfk, text(finals)); tt.wrong == mixed {
+				if 2*n < words {
+					t.Errorf("%d words of the %d are heard: %q", n, words, text(finals))
+				}
+			} else if tt.wrong == lost && len(finals) > 0 || tt.wrong != lost && (len(finals) == 0 || wrong > tt.wrong) {
 				t.Errorf("%d words wrong, at most %d may be: %q", wrong, tt.wrong, text(finals))
 			}
 			if told := problems()[stream]; (tt.problem == "") != (len(told) == 0) || tt.problem != "" && !slices.Contains(told, tt.problem) {
@@ -200,31 +190,18 @@ func TestChannelsOfRemoteClients(t *testing.T) {
 	}
 }
 
-// TestMonologue: a minute without a pause is cut, and no cut loses or doubles a word.
-func TestMonologue(t *testing.T) {
-	const repeats = 10
-	pcm := breathless(testkit.PCM(t, "jfk.wav"))
-	var all []float32
-	for range repeats {
-		all = append(all, pcm...)
-	}
-	finals := up(t, "--until-done", "--set", "stt.interim_interval_ms=0", "--source", record(t, "m", 16000, all)).finals(t)["m"]
-	want := strings.TrimSpace(strings.Repeat(jfk+" ", repeats))
-	wrong, words := wer.Errors(want, text(finals))
-	forced := 0
-	for i, r := range finals {
-		if !r.GetSpeechFinal() {
-			forced++
-		}
-		if r.GetDuration() > 15.1 {
-			t.Errorf("a segment of %.1f s", r.GetDuration())
-		}
-		if i > 0 && r.GetStart() < finals[i-1].GetStart()+finals[i-1].GetDuration()-0.001 {
-			t.Errorf("a segment begins at %.2f s within the one before", r.GetStart())
+// two is a voice over itself, five seconds later.
+func two(pcm []float32) []float32 {
+	return changed(pcm, func(i int, x float32) float32 { return 0.6 * (x + 0.7*pcm[(i+5*16000)%len(pcm)]) })
+}
+
+// known counts the words of a text that are in another.
+func known(said, heard string) (n int) {
+	all := wer.Words(said)
+	for _, word := range wer.Words(heard) {
+		if slices.Contains(all, word) {
+			n++
 		}
 	}
-	t.Logf("%.0f s, %d segments, %d forced cuts, %d of %d words wrong: %s", float64(len(all))/16000, len(finals), forced, wrong, words, text(finals))
-	if heard := len(strings.Fields(text(finals))); 3*wrong > words || forced == 0 || 20*heard < 19*words || 20*heard > 21*words {
-		t.Errorf("%d of %d words wrong, %d heard, %d forced cuts", wrong, words, heard, forced)
-	}
+	return n
 }
