@@ -8,9 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/testkit"
 	"github.com/rtap/rtap/pkg/wav"
@@ -64,30 +64,44 @@ func thrice(pcm []float32) []float32 {
 	return out
 }
 
-// problems collects the level warnings of a pipeline, by stream.
+// problems collects the level warnings of a pipeline, by stream: from the log of events, so that none is
+// missed that came before the test had a connection.
 func (p *pipeline) problems(t *testing.T) func() map[string][]string {
 	t.Helper()
 	var mu sync.Mutex
 	found := map[string][]string{}
-	c, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", p.natsTCP), nats.RetryOnFailedConnect(true), nats.ReconnectWait(50*time.Millisecond), nats.MaxReconnects(-1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, service := range []string{"vad", "capture"} {
-		_, err := c.Subscribe(bus.Event(service, "level"), func(m *nats.Msg) {
-			e := &rtapv1.ServiceEvent{}
-			if wire.UnmarshalJSON(m.Data, e) != nil {
-				return
+	var c *nats.Conn
+	var events jetstream.Consumer
+	within(t, "the log of events", func() bool {
+		var err error
+		if c == nil {
+			if c, err = nats.Connect(p.url(), nats.MaxReconnects(-1)); err != nil {
+				return false
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			found[e.GetStreamId()] = append(found[e.GetStreamId()], e.GetAttributes()["problem"])
-		})
+		}
+		js, err := jetstream.New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
+		events, err = js.OrderedConsumer(t.Context(), bus.StreamEvents, jetstream.OrderedConsumerConfig{
+			FilterSubjects: []string{bus.Event("vad", "level"), bus.Event("capture", "level")},
+		})
+		return err == nil
+	})
+	following, err := events.Consume(func(m jetstream.Msg) {
+		e := &rtapv1.ServiceEvent{}
+		if wire.UnmarshalJSON(m.Data(), e) != nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		found[e.GetStreamId()] = append(found[e.GetStreamId()], e.GetAttributes()["problem"])
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return func() map[string][]string {
+		following.Stop()
 		c.Close()
 		mu.Lock()
 		defer mu.Unlock()
