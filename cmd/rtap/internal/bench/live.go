@@ -43,6 +43,9 @@ const (
 	viaFile   = "file"
 	viaListen = "listen"
 	none      = "none"
+	// unheard is one in how many labelled ends of speech may have no time to give, because what was said there
+	// is mumbled or far away; they are played on top.
+	unheard = 6
 	// idleOne is how long one stream is silent at first, so that what it costs can be told;
 	// idleMany is what the start takes anyway.
 	idleOne, idleMany = 30 * time.Second, 8 * time.Second
@@ -60,7 +63,7 @@ func parseLive(env lifecycle.Env, name string, defaults liveOptions) (o liveOpti
 	fs.IntVar(&o.streams, "streams", 1, "always-talking streams")
 	fs.IntVar(&o.stt, "stt", 1, "number of stt processes")
 	fs.DurationVar(&o.duration, "duration", defaults.duration, "how long each stream talks (default 5m, or until --utterances)")
-	fs.IntVar(&o.utterances, "utterances", 0, "ends of speech of all streams together that must be heard")
+	fs.IntVar(&o.utterances, "utterances", 0, "ends of speech of all streams together that the figures are to rest on")
 	fs.BoolVar(&o.interims, "interims", true, "with preliminary texts")
 	fs.DurationVar(&o.idle, "idle", defaults.idle, "silence before the first word (default 30s for one stream, 8s for more)")
 	fs.StringVar(&o.clips, "clips", "", "`folder` of recordings with texts: manifest.json, or x.wav with x.txt (default what is here)")
@@ -188,7 +191,7 @@ func run(ctx context.Context, env lifecycle.Env, o liveOptions) (*report.Report,
 		return nil, err
 	}
 	recordings := material.Make(spoken, labelled, material.Options{
-		Streams: o.streams, Seed: o.seed, Lead: o.idle, Stagger: stagger(o.streams), Duration: o.duration, Ends: o.utterances,
+		Streams: o.streams, Seed: o.seed, Lead: o.idle, Stagger: stagger(o.streams), Duration: o.duration, Ends: o.utterances + o.utterances/unheard,
 	})
 	p, err := play(ctx, env, o, recordings)
 	if err != nil {

@@ -18,8 +18,10 @@ type Interims struct {
 	CommittedByFinal int `json:"committed_by_final"`
 	// Estimated are words whose time the recogniser does not know; see [wordEnds].
 	Estimated int `json:"estimated_times"`
-	// Retracted are committed words that a later message of the segment lacks.
-	Retracted int `json:"retracted"`
+	// Retracted are committed words that a later message of the segment lacks, and RetractedByFinal those of
+	// them that the final lacks: only it may take back what was committed.
+	Retracted        int `json:"retracted"`
+	RetractedByFinal int `json:"retracted_by_final"`
 	// Changed are volatile words that the next message had otherwise, of Shown in all.
 	Changed int `json:"changed"`
 	Shown   int `json:"shown"`
@@ -63,6 +65,7 @@ func (in *Interims) segment(s *Stream, f *Final, interims []*Interim, ends []mat
 		in.Shown += len(text)
 		shown, promised = text, prefix
 	}
+	in.RetractedByFinal += lost(promised, words)
 	in.Retracted += lost(promised, words)
 	in.Changed += lost(shown, words)
 	for i := range words {

@@ -179,8 +179,12 @@ func TestFollowWords(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, tt.got, tt.want)
 		}
 	}
-	if got.Words != 3 || got.ByFinal != 0 || got.CommittedByFinal != 2 || got.Retracted != 1 || got.Estimated != 0 || got.Count != 3 {
+	if got.Words != 3 || got.ByFinal != 0 || got.CommittedByFinal != 2 || got.Retracted != 1 || got.RetractedByFinal != 0 || got.Estimated != 0 || got.Count != 3 {
 		t.Errorf("got %+v", got)
+	}
+	other := final(1, .8, 2.06, 2.2, 2.3, "One too three.")
+	if got := measure.FollowWords(stream(interim(1, 1.8, "One two", 7), other)); got.Retracted != 1 || got.RetractedByFinal != 1 {
+		t.Errorf("the final takes a committed word back: %+v", got)
 	}
 	// "too" and then all of "One two" and "On two three" were otherwise next time.
 	if got.Changed != 6 || got.Shown != 7 {

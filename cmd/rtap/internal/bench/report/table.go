@@ -79,8 +79,8 @@ func (r *Report) details(out io.Writer) {
 		e.Expected, e.Unheard, e.TailUnheard, e.RunOn)
 	fmt.Fprintf(out, "segments: %d; closed by a sentence end %d, forced cuts %d, closed inside labelled speech %d, texts where nobody speaks %d\n",
 		e.Segments, e.Eager, e.Forced, e.Inside, e.NoSpeech)
-	fmt.Fprintf(out, "interims: %d; of %d words %d were first seen in the final, %d committed only by it; %d committed words taken back; %d of %d shown words changed\n",
-		i.Count, i.Words, i.ByFinal, i.CommittedByFinal, i.Retracted, i.Changed, i.Shown)
+	fmt.Fprintf(out, "interims: %d; of %d words %d were first seen in the final, %d committed only by it; %d committed words taken back by a later interim, %d by the final; %d of %d shown words changed\n",
+		i.Count, i.Words, i.ByFinal, i.CommittedByFinal, i.Retracted-i.RetractedByFinal, i.RetractedByFinal, i.Changed, i.Shown)
 	if i.Estimated > 0 {
 		fmt.Fprintf(out, "  the times of %d words are spread over the labelled speech by their letters: the recogniser does not align them\n", i.Estimated)
 	}
