@@ -214,9 +214,9 @@ func (b *Bus) Close(ctx context.Context) error {
 	case <-closed:
 		return nil
 	case <-ctx.Done():
-		// A server that hangs. What is stored was acknowledged before; what is not gets lost as with any outage.
+		// A server that hangs, mostly. What is stored was acknowledged before; what is not gets lost as in any outage.
 		b.conn.Close()
-		b.log.Warn("the nats server does not answer, ending without it")
+		b.log.Warn("the nats connection could not be drained in time, ending without that")
 		return nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -87,8 +88,7 @@ func (b *Bus) WatchSettings(ctx context.Context, again <-chan struct{}, change f
 	if err != nil {
 		return fmt.Errorf("watching the settings: %w", err)
 	}
-	// It waits for the server's answer: one that hangs must not keep a process that stops.
-	defer func() { go func() { _ = w.Stop() }() }()
+	defer stopWatch(w)
 	settings, revision, complete := map[string]string{}, uint64(0), false
 	for {
 		select {
@@ -114,5 +114,15 @@ func (b *Bus) WatchSettings(ctx context.Context, again <-chan struct{}, change f
 				change(maps.Clone(settings), revision)
 			}
 		}
+	}
+}
+
+// stopWatch ends a watch. That waits for the server's answer: one that hangs does not keep a process that stops.
+func stopWatch(w jetstream.KeyWatcher) {
+	done := make(chan struct{})
+	go func() { defer close(done); _ = w.Stop() }()
+	select {
+	case <-done:
+	case <-time.After(200 * time.Millisecond):
 	}
 }

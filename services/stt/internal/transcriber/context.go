@@ -12,6 +12,8 @@ const (
 	// has in hand when a file is played faster than it was spoken, or speech is dense.
 	contextWait = 2 * time.Second
 	contextPoll = 10 * time.Millisecond
+	// contextRead bounds one look at the server, also when there is no time left to wait.
+	contextRead = 2 * time.Second
 	// maxUnheard is the most audio, in samples, that came out empty and is heard again with
 	// what follows it: a word between two pauses, not a mumble of seconds.
 	maxUnheard = 3 * SampleRateHz / 2
@@ -72,7 +74,9 @@ func (w *Worker) await(ctx context.Context, p piece, ordinal uint64) *rtapv1.Res
 		return r
 	}
 	for {
-		r, err := w.rt.Bus.Result(context.WithoutCancel(ctx), p.stream, ordinal)
+		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), contextRead)
+		r, err := w.rt.Bus.Result(once, p.stream, ordinal)
+		cancel()
 		if err != nil {
 			w.rt.Log.Debug("reading the context failed", "stream_id", p.stream, "ordinal", ordinal, "error", err)
 		}

@@ -2,7 +2,7 @@ package transcriber
 
 import rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 
-// count adds a final that has been stored to what is measured of finals: each once, whether its text was heard for
+// count adds a final that has been stored to what is measured of finals: each at most once, whether its text was heard for
 // it, came with the job, or was a draft of this worker's own, and not what is heard and not stored.
 func (w *Worker) count(r *rtapv1.Result) {
 	heard, spent, m := r.GetRecognition(), r.GetTimings().GetSttMs()/1000, w.rt.Metrics

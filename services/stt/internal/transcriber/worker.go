@@ -136,11 +136,23 @@ func (w *Worker) fetch(ctx context.Context, c jetstream.Consumer, in intake) err
 		case err != nil:
 			return err
 		}
-		// What has been taken is finished even when the process is asked to stop.
-		in.handle(context.WithoutCancel(ctx), msg)
+		working, done := w.inHand(ctx)
+		in.handle(working, msg)
+		done()
 		release()
 	}
 	return nil
+}
+
+// inHand is a context for work that has been taken. It is finished even when the process is asked to stop, as long
+// as that leaves a quarter of shutdown_timeout for the rest: a server that hangs is not waited for.
+func (w *Worker) inHand(ctx context.Context) (working context.Context, done func()) {
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unasked := context.AfterFunc(ctx, func() {
+		pause(working, w.rt.Config.ShutdownTimeout*3/4)
+		cancel()
+	})
+	return working, func() { unasked(); cancel() }
 }
 
 // idle says whether a request for work ended because there was none: after half a minute the
