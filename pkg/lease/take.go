@@ -22,6 +22,9 @@ const (
 // died stands for as long as the step was, and all that were written after it with it.
 const overdue = TTL + 2*Margin
 
+// away is how long after its last look somebody cannot tell whether a lease was renewed meanwhile.
+const away = 3 * TTL
+
 // timeout bounds one request, so that a server that has gone is noticed.
 const timeout = RenewEvery
 
@@ -158,7 +161,7 @@ type Renewal struct {
 // Goes says whether somebody renews what was found at a key just now, as far as can be told. Who was away
 // itself, or could not look, begins anew.
 func (r *Renewal) Goes(value []byte, revision uint64) bool {
-	if time.Since(r.looked) > TTL {
+	if time.Since(r.looked) > away {
 		r.standing = standing{}
 	}
 	r.looked = time.Now()

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -82,12 +83,10 @@ func (f *follower) run(ctx context.Context) error {
 			looked = time.Now()
 		}
 		rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-		begun := 0
+		var begun atomic.Int32
 		for _, id := range ids {
 			if f.waits(ctx, id, woken) && f.want(id) {
-				turn := begun
-				wg.Go(func() { f.follow(ctx, id, turn) })
-				begun++
+				wg.Go(func() { f.follow(ctx, id, &begun) })
 			}
 		}
 		select {
@@ -165,15 +164,15 @@ func (f *follower) holding() (ids []string) {
 
 func (f *follower) show() { f.rt.Health.SetStreams(f.holding()) }
 
-// follow works on a stream, when it is this process's turn, until it ends or ctx does; turn is how many
-// others begin before it.
-func (f *follower) follow(ctx context.Context, id string, turn int) {
+// follow works on a stream, when it is this process's turn, until it ends or ctx does; begun counts those
+// that begin together.
+func (f *follower) follow(ctx context.Context, id string, begun *atomic.Int32) {
 	epoch := f.over(ctx, id)
 	defer func() { f.leave(id, epoch) }()
 	if epoch > 0 {
 		return
 	}
-	if !f.polite(ctx, turn) {
+	if !f.polite(ctx, int(begun.Add(1))-1) {
 		return
 	}
 	keeper := f.rt.Lease(lease.VAD(id))
@@ -191,11 +190,15 @@ func (f *follower) follow(ctx context.Context, id string, turn int) {
 	}
 }
 
-// polite waits for as long as this process leaves a stream to others, and says whether ctx still goes on.
+// polite waits for as long as this process leaves a stream to others, and says whether ctx still goes on; turn is
+// how many it begins with before it.
 func (f *follower) polite(ctx context.Context, turn int) bool {
+	f.mu.Lock()
+	turn += len(f.holding())
+	f.mu.Unlock()
 	for begun := time.Now(); ; {
 		f.mu.Lock()
-		wait := min(maxPoliteness, time.Duration(turn+len(f.holding()))*politeness) - time.Since(begun)
+		wait := min(maxPoliteness, time.Duration(max(turn, len(f.holding())))*politeness) - time.Since(begun)
 		f.mu.Unlock()
 		if wait <= 0 {
 			return ctx.Err() == nil
@@ -209,14 +212,17 @@ func (f *follower) polite(ctx context.Context, turn int) bool {
 // over returns the epoch with which a stream has ended and nothing of it is left to do: who has just started
 // finds all streams whose audio is still kept. It returns 0 when there is something to do, or nobody knows.
 func (f *follower) over(ctx context.Context, id string) (epoch uint64) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	cp, _, err := f.rt.Bus.LoadCheckpoint(ctx, id)
 	if err != nil || !cp.GetEnded() {
 		return 0
 	}
-	if last, err := f.rt.Bus.LastFrame(ctx, id); err != nil || last.GetEpoch() > cp.GetEpoch() {
+	if settled, err := f.rt.Bus.HasResult(ctx, id, cp.GetOrdinal()); err != nil || !settled {
 		return 0
 	}
-	if settled, err := f.rt.Bus.HasResult(ctx, id, cp.GetOrdinal()); err != nil || !settled {
+	// Last, since it may begin anew at any moment.
+	if last, err := f.rt.Bus.LastFrame(ctx, id); err != nil || last.GetEpoch() > cp.GetEpoch() {
 		return 0
 	}
 	return cp.GetEpoch()
