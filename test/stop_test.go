@@ -87,7 +87,7 @@ func TestStoppedServicesEndWithZero(t *testing.T) {
 func TestServicesStopWhileTheServerSleeps(t *testing.T) {
 	p := up(t, "--source", "mock?stream=talk")
 	ready(t, p)
-	const limit = 3 * time.Second
+	const limit = 10 * time.Second
 	running := map[string]*worker{}
 	more := map[string][]string{"egress": gatewayPorts(t), "stt": nil, "vad": nil, "capture": {"--source", "mock?stream=other"}}
 	for s, args := range more {
@@ -113,7 +113,7 @@ func TestServicesStopWhileTheServerSleeps(t *testing.T) {
 			t.Errorf("%s: %v", s, state)
 		}
 	}
-	if took := time.Since(asked); took > 10*limit { // as much again and more for a machine that is busy
+	if took := time.Since(asked); took > 3*limit { // as much again and more for a machine that is busy
 		t.Errorf("stopped after %v", took)
 	}
 	if err := syscall.Kill(server, syscall.SIGCONT); err != nil {

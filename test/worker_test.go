@@ -151,7 +151,7 @@ func (p *pipeline) holder(t *testing.T, service, stream string) int {
 	return 0
 }
 
-// works lists the processes of a service that answer, with the streams that each works on.
+// works lists the processes of a service that are ready, with the streams that each works on.
 func (p *pipeline) works(t *testing.T, service string) map[int][]string {
 	t.Helper()
 	conn, err := nats.Connect(p.url(), nats.Timeout(30*time.Second))
@@ -165,7 +165,7 @@ func (p *pipeline) works(t *testing.T, service string) map[int][]string {
 	}
 	out := map[int][]string{}
 	for _, s := range all {
-		if s.GetService() == service {
+		if s.GetService() == service && s.GetReady() {
 			out[int(s.GetPid())] = s.GetStreams()
 		}
 	}

@@ -19,18 +19,26 @@ const (
 	burdenEvery = 500 * time.Millisecond
 )
 
+// shedFirst is how many drafts must have been given up when the first final comes late: some are at any time.
+const shedFirst = burst / 2
+
 // burden is what an overload does to the processes, and what they give up.
 type burden struct {
 	p      *rig.Rig
 	before map[string]int // MB
 	most   map[string]int
-	shed   float64 // drafts, before
-	more   float64 // since
-	first  time.Time
+	shed   map[string]float64 // drafts, of each worker, before
+	given  []given
 
 	mu     sync.Mutex
 	latest time.Duration
 	late   time.Time // when the first final came late
+}
+
+// given is how many drafts had been given up since the burst began when somebody began to ask.
+type given struct {
+	at time.Time
+	n  float64
 }
 
 func newBurden(ctx context.Context, p *rig.Rig) (*burden, error) {
@@ -51,19 +59,35 @@ func (b *burden) heard(t rig.Text) {
 
 // watch looks until ctx is done.
 func (b *burden) watch(ctx context.Context) {
+	more := map[string]float64{} // of each worker, as it last said
 	for ctx.Err() == nil {
 		for name, mb := range b.p.Memory() {
 			b.most[name] = max(b.most[name], mb)
 		}
 		asked := time.Now()
-		if n, err := b.p.ShedDrafts(ctx); err == nil && n > b.shed {
-			b.more = n - b.shed
-			if b.first.IsZero() {
-				b.first = asked
+		if all, err := b.p.ShedDrafts(ctx); err == nil {
+			sum := 0.0
+			for worker, n := range all {
+				more[worker] = n - b.shed[worker]
 			}
+			for _, n := range more {
+				sum += n
+			}
+			b.given = append(b.given, given{asked, sum})
 		}
 		sleep(ctx, burdenEvery)
 	}
+}
+
+// first is how many drafts had been given up by a moment at least, and how many in all.
+func (b *burden) first(by time.Time) (then, all float64) {
+	for _, g := range b.given {
+		all = max(all, g.n)
+		if g.at.Before(by) {
+			then = max(then, g.n)
+		}
+	}
+	return then, all
 }
 
 // judge says what was too much, once watch has returned.
@@ -86,13 +110,14 @@ func (b *burden) judge(out *outcome) {
 		}
 	}
 	out.Notes = append(out.Notes, fmt.Sprintf("memory at most: %d MB (%s)", total, strings.Join(each, ", ")))
-	switch {
-	case b.late.IsZero():
+	out.Notes = append(out.Notes, fmt.Sprintf("the latest text came %.1f s after its audio", b.latest.Seconds()))
+	if b.late.IsZero() {
 		out.Notes = append(out.Notes, "that was no overload for this machine")
-	case b.first.IsZero() || b.first.After(b.late):
+		return
+	}
+	then, all := b.first(b.late)
+	out.Notes = append(out.Notes, fmt.Sprintf("%.0f drafts were given up, at least %.0f of them before the first final that came more than %.0f s late", all, then, overloaded.Seconds()))
+	if then < shedFirst {
 		out.Over++
-		out.Notes = append(out.Notes, fmt.Sprintf("finals came late, and no draft had been given up by then (%.0f in all)", b.more))
-	default:
-		out.Notes = append(out.Notes, fmt.Sprintf("%.0f drafts were given up, the first at least %.1f s before a final came more than %v late", b.more, b.late.Sub(b.first).Seconds(), overloaded))
 	}
 }

@@ -59,11 +59,11 @@ func overload(ctx context.Context, p *rig.Rig, n int, short *set, results *rig.R
 		clients = append(clients, []*rig.Client{c})
 		all.Go(func() { c.Run(ctx) })
 	}
+	p.Note("a burst of %d streams", len(streams))
+	played := p.PlayMore(files)
 	watching, watched := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { load.watch(watching) })
-	p.Note("a burst of %d streams", len(streams))
-	played := p.PlayMore(files)
 	select {
 	case <-played:
 	case <-time.After(s.length() + backlog):
@@ -80,7 +80,7 @@ func overload(ctx context.Context, p *rig.Rig, n int, short *set, results *rig.R
 	conclude(p, at, time.Since(at), over(), out, "the burst")
 	watched()
 	watcher.Wait()
-	out.Notes = append(out.Notes, fmt.Sprintf("%d streams at once for %.0f s; the latest text came %.1f s after its audio", len(streams), s.length().Seconds(), load.latest.Seconds()))
+	out.Notes = append(out.Notes, fmt.Sprintf("%d streams at once for %.0f s", len(streams), s.length().Seconds()))
 	load.judge(out)
 	return judge(ctx, p, s, streams, clients, results, out)
 }

@@ -89,6 +89,11 @@ func play(ctx context.Context, p *rig.Rig, n int, r round, s, short *set) (*outc
 // judge reads the logs and compares what clients saw with them.
 func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients [][]*rig.Client, results *rig.Results, out *outcome) error {
 	references := make([]*oracle.Reference, len(streams))
+	unseen := !results.All(ctx, p.Bus)
+	if unseen && out.Kind == kindNone {
+		out.Over++
+		out.Notes = append(out.Notes, "not every result was seen, although nothing happened")
+	}
 	for i, stream := range streams {
 		logged, err := p.Finals(ctx, stream)
 		if err != nil {
@@ -105,7 +110,7 @@ func judge(ctx context.Context, p *rig.Rig, s *set, streams []string, clients []
 			ref = s.references[i]
 		}
 		stored := results.Of(stream, logged)
-		faults := oracle.Faults{Restarts: p.Restarts() && out.Kind == kindKill, NoContext: out.ahead, Unseen: !results.All()}
+		faults := oracle.Faults{Restarts: p.Restarts() && out.Kind == kindKill, NoContext: out.ahead, Unseen: unseen}
 		judged := oracle.Judge
 		if out.Kind == kindDevice && ref != nil {
 			judged = oracle.JudgeDevice

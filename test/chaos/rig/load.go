@@ -30,23 +30,24 @@ func (r *Rig) Memory() map[string]int {
 // byLoad are the reasons for which a draft is given up when there is more to do than time.
 var byLoad = []string{"draft_load", "draft_busy", "draft_stale", "draft_preempted"}
 
-// ShedDrafts is how many drafts the workers that answer have given up for want of time since they were started.
-func (r *Rig) ShedDrafts(ctx context.Context) (n float64, err error) {
-	all, err := r.Bus.Statuses(ctx, 200*time.Millisecond)
+// ShedDrafts is how many drafts each worker that answers has given up for want of time since it was started.
+func (r *Rig) ShedDrafts(ctx context.Context) (map[string]float64, error) {
+	all, err := r.Bus.Statuses(ctx, 500*time.Millisecond)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	out := map[string]float64{}
 	for _, s := range all {
 		if s.GetService() != "stt" {
 			continue
 		}
 		one, err := shedDrafts(ctx, s.GetMetricsAddress())
 		if err != nil {
-			return 0, fmt.Errorf("asking %s for its metrics: %w", s.GetInstance(), err)
+			return nil, fmt.Errorf("asking %s for its metrics: %w", s.GetInstance(), err)
 		}
-		n += one
+		out[s.GetInstance()] = one
 	}
-	return n, nil
+	return out, nil
 }
 
 func shedDrafts(ctx context.Context, address string) (n float64, err error) {

@@ -61,15 +61,32 @@ func (r *Results) take(m jetstream.Msg) error {
 	return nil
 }
 
-// All says that none was stored and deleted before the last that was seen.
-func (r *Results) All() bool {
+// All says that every one that has been stored until now was seen; it gives those on their way a moment.
+func (r *Results) All(ctx context.Context, b *bus.Bus) bool {
+	for range 20 {
+		s, err := b.JS().Stream(ctx, bus.StreamResults)
+		if err == nil && r.until(s.CachedInfo().State.LastSeq) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return false
+}
+
+// until says whether all up to a sequence were seen.
+func (r *Results) until(last uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	last := uint64(0)
-	for n := range r.sequence {
-		last = max(last, n)
+	for n := r.from; n <= last; n++ {
+		if !r.sequence[n] {
+			return false
+		}
 	}
-	return last > 0 && last-r.from+1 == uint64(len(r.sequence))
+	return last >= r.from
 }
 
 // Of a stream whose log is given. A worker that slept may store a second result when the first

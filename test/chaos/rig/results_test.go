@@ -29,7 +29,7 @@ func TestResultsOf(t *testing.T) {
 	}
 }
 
-// TestAllResults: a hole between those that were seen is one that was not.
+// TestAllResults: a hole before the last is one that was not seen.
 func TestAllResults(t *testing.T) {
 	for name, tt := range map[string]struct {
 		seen []uint64
@@ -38,14 +38,15 @@ func TestAllResults(t *testing.T) {
 		"nothing":     {nil, false},
 		"in a row":    {[]uint64{7, 8, 9}, true},
 		"with a hole": {[]uint64{7, 9}, false},
+		"ends early":  {[]uint64{7, 8}, false},
 		"begins late": {[]uint64{8, 9}, false},
 	} {
 		r := &Results{from: 7, sequence: map[uint64]bool{}}
 		for _, n := range tt.seen {
 			r.sequence[n] = true
 		}
-		if r.All() != tt.want {
-			t.Errorf("%s: %v", name, r.All())
+		if got := r.until(9); got != tt.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
