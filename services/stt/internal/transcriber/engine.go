@@ -40,7 +40,7 @@ type Word struct {
 	Text       string
 	Start, End int
 	Confidence float64
-	// Estimated times were spread over the text, not aligned to the audio.
+	// Estimated times were spread over the text or guessed, not aligned to the audio.
 	Estimated bool
 	// Tokens is how many of the transcript's tokens make the word, marks included.
 	Tokens int

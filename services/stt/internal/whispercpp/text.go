@@ -77,7 +77,8 @@ func (e *Engine) collect(heard int) hearing {
 			}
 			start, end := tick(data.T0(), heard), tick(data.T1(), heard)
 			if len(piece) == 0 {
-				word = transcriber.Word{Start: start}
+				// The library guesses a token's time from its length, its probability and the loudness.
+				word = transcriber.Word{Start: start, Estimated: true}
 			}
 			piece, probs = append(piece, text...), append(probs, p)
 			word.End = max(end, word.Start)

@@ -61,7 +61,7 @@ func TestSpeech(t *testing.T) {
 			}
 			last, tokens := 0, 0
 			for _, w := range got.Words {
-				if w.Start < last || w.End <= w.Start || w.End > len(pcm) || w.Confidence <= 0 || w.Confidence > 1 || w.Estimated {
+				if w.Start < last || w.End <= w.Start || w.End > len(pcm) || w.Confidence <= 0 || w.Confidence > 1 || !w.Estimated {
 					t.Errorf("word %+v after %d", w, last)
 				}
 				last, tokens = w.End, tokens+w.Tokens
