@@ -12,7 +12,8 @@ var closing = map[rune]string{'[': "]", '(': ")", '*': "*", '♪': "♪"}
 
 // WithoutSounds leaves out what models write in brackets, asterisks or notes for sounds that
 // are no words: "(music)", "[BLANK_AUDIO]", "*coughs*". One that is not closed goes to the
-// end. What has digits in parentheses, as a telephone number does, stays. ids are the tokens
+// end; but behind words three in parentheses are what somebody says, who goes on in the next
+// segment. What has digits in parentheses, as a telephone number does, stays. ids are the tokens
 // of all words, in order, as each word's Tokens counts them; those of the words that are
 // kept come back.
 func WithoutSounds[T ~int32 | ~int64](words []Word, ids []T) (kept []Word, tokens []uint32, found bool) {
@@ -48,9 +49,13 @@ func closes(word string) (end string, opens bool) {
 func soundFrom(words []Word, first int, end string) (last int, sound bool) {
 	last = first
 	opening, size := utf8.DecodeRuneInString(words[first].Text)
-	for rest := words[first].Text[size:]; !strings.Contains(rest, end) && last+1 < len(words); {
+	rest := words[first].Text[size:]
+	for !strings.Contains(rest, end) && last+1 < len(words) {
 		last++
 		rest = words[last].Text
+	}
+	if open := !strings.Contains(rest, end); open && first > 0 && (opening == '(' && last > first+1 || words[first].Text == "*") {
+		return first, false
 	}
 	number := func(w Word) bool { return strings.ContainsAny(w.Text, "0123456789") }
 	return last, opening != '(' || !slices.ContainsFunc(words[first:last+1], number)

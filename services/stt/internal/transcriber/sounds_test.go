@@ -29,7 +29,10 @@ func TestWithoutSounds(t *testing.T) {
 		{"Call (0 30) 12 34.", "Call (0 30) 12 34.", false},
 		{"[5] is a note.", "is a note.", true},
 		{"ask not what your country can do for you", "ask not what your country can do for you", false},
-		{"two * three", "two", true}, // an asterisk alone is never closed
+		{"two * three", "two * three", false}, // an asterisk alone is never closed
+		{"He said (as one does", "He said (as one does", false},
+		{"Good morning (birds singing)", "Good morning", true},
+		{"Good morning [birds", "Good morning", true},
 	} {
 		var words []transcriber.Word
 		var ids []int64 // of each word its number, so often as it has tokens
