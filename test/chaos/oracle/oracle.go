@@ -45,7 +45,8 @@ type Verdict struct {
 	Unheard int
 	// Empty stretches of clips whose words nobody knows (mumbled, far away) were segmented,
 	// and the model heard nothing in them this time: what it makes of those hangs on what
-	// it was told before. So does a word by itself, see [Faults].
+	// it was told before. So does a word by itself, see [Faults]. And a word of which the
+	// model is not sure by itself is heard together with what comes next: it stands there then.
 	Empty int
 	// Followed ordinals are those of which every result was seen.
 	Followed int
@@ -77,7 +78,8 @@ func (v *Verdict) Bad() bool { return v.Lost+v.Doubled+v.Disorder+v.Cut > 0 }
 // word is one that was recognised, and where.
 type word struct {
 	text string
-	at   float64 // seconds
+	at   float64           // seconds
+	in   material.Interval // its final, samples
 }
 
 // Reference is what a recording gave without faults.
@@ -161,7 +163,7 @@ func (v *Verdict) run(rec *material.Recording, ref *Reference, entries []wire.En
 		v.Expected++
 		_, segmented := coverage(s, append(slices.Clone(heard), empty...))
 		switch {
-		case all < covered && segmented >= covered && (faults.NoContext && s.End-s.Start <= shortWord || !known(rec, s)):
+		case all < covered && segmented >= covered && (faults.NoContext && s.End-s.Start <= shortWord || !known(rec, s) || ref.heard(s, words(entries))):
 			v.Empty++
 		case all < covered:
 			v.Lost++
@@ -173,6 +175,30 @@ func (v *Verdict) run(rec *material.Recording, ref *Reference, entries []wire.En
 	if ref != nil && !broken {
 		v.words(spoken(rec, ref.words), spoken(rec, words(entries)))
 	}
+}
+
+// heard says whether all words that the run without faults has in the finals of a stretch of speech are there,
+// wherever they stand now.
+func (r *Reference) heard(s material.Interval, got []word) bool {
+	if r == nil {
+		return false
+	}
+	same := map[int]bool{}
+	for _, p := range wer.Align(texts(r.words), texts(got)) {
+		if p.Ref >= 0 && p.Hyp >= 0 && r.words[p.Ref].text == got[p.Hyp].text {
+			same[p.Ref] = true
+		}
+	}
+	n := 0
+	for i, w := range r.words {
+		if w.in.Start < s.End && s.Start < w.in.End {
+			n++
+			if !same[i] {
+				return false
+			}
+		}
+	}
+	return n > 0
 }
 
 // JudgeDevice is Judge for a recording that was played to a device: it began somewhere in
@@ -194,7 +220,8 @@ func JudgeDevice(rec *material.Recording, ref *Reference, entries []wire.Entry, 
 	}
 	later := &Reference{start: at[0].Start, whole: ref.whole, any: ref.any}
 	for _, w := range ref.words {
-		later.words = append(later.words, word{w.text, w.at + float64(shift)/rateHz})
+		in := material.Interval{Start: w.in.Start + shift, End: w.in.End + shift}
+		later.words = append(later.words, word{w.text, w.at + float64(shift)/rateHz, in})
 	}
 	return Judge(moved, later, entries, results, faults)
 }

@@ -96,6 +96,22 @@ func TestResults(t *testing.T) {
 	}
 }
 
+// TestHeardWithTheNext: a word that is not believed by itself stands in the final after it.
+func TestHeardWithTheNext(t *testing.T) {
+	rec := &material.Recording{Parts: []material.Part{{Text: "known", Speech: []material.Interval{{Start: 8000, End: 12000}, {Start: 16000, End: 48000}}}}}
+	ref := oracle.NewReference(rec, []wire.Entry{final(1, 1, 0.4, 0.8, "And"), final(2, 2, 0.9, 3.1, "it is worth it"), end(2, 3)})
+	empty := []*rtapv1.Result{{Ordinal: 1, Kind: rtapv1.Result_KIND_EMPTY, Span: &rtapv1.Span{StartSample: 6400, EndSample: 12800}}}
+	for text, lost := range map[string]int{"And it is worth it": 0, "it is worth it": 1, "Band it is worth it": 1} {
+		v := oracle.Judge(rec, ref, []wire.Entry{final(1, 2, 0.9, 3.1, text), end(1, 3)}, empty, oracle.Faults{})
+		if v.Lost != lost || v.Empty != 1-lost {
+			t.Errorf("%q: %+v", text, v)
+		}
+	}
+	if v := oracle.Judge(rec, ref, []wire.Entry{final(1, 1, 0.9, 3.1, "And it is worth it"), end(1, 2)}, nil, oracle.Faults{}); v.Lost != 1 {
+		t.Errorf("it was not even segmented: %+v", v)
+	}
+}
+
 func TestRestart(t *testing.T) {
 	rec := &material.Recording{Parts: []material.Part{{Text: "known", Speech: []material.Interval{{Start: 16000, End: 48000}, {Start: 80000, End: 112000}}}}}
 	good := []wire.Entry{final(1, 1, 0.9, 3.1, "yes"), final(2, 2, 4.8, 7.1, "no"), end(2, 3)}

@@ -80,11 +80,12 @@ func words(entries []wire.Entry) (out []word) {
 		if e.Results == nil {
 			continue
 		}
+		in := spans([]wire.Entry{e})[0]
 		alternative := e.Results.GetChannel().GetAlternatives()[0]
 		all := wer.Words(alternative.GetTranscript())
 		for i, w := range all {
 			at := e.Results.GetStart() + e.Results.GetDuration()*float64(i)/float64(len(all))
-			out = append(out, word{w, at})
+			out = append(out, word{w, at, in})
 		}
 	}
 	return out
