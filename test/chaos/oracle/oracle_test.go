@@ -112,6 +112,27 @@ func TestHeardWithTheNext(t *testing.T) {
 	}
 }
 
+// TestPassedOver: when an empty result was deleted before anybody saw it, its ordinal is missing in the log.
+func TestPassedOver(t *testing.T) {
+	mumbled := &material.Recording{Parts: []material.Part{{Speech: []material.Interval{{Start: 16000, End: 32000}, {Start: 48000, End: 64000}, {Start: 80000, End: 96000}}}}}
+	whole := []wire.Entry{final(1, 1, 0.9, 2.1, "mumble"), final(2, 2, 2.9, 4.1, "mumble"), final(3, 3, 4.9, 6.1, "mumble"), end(3, 4)}
+	ref := oracle.NewReference(mumbled, whole)
+	for name, tt := range map[string]struct {
+		log         []wire.Entry
+		empty, lost int
+	}{
+		"in the middle":    {[]wire.Entry{whole[0], final(2, 3, 4.9, 6.1, "mumble"), end(2, 4)}, 1, 0},
+		"at the end":       {[]wire.Entry{whole[0], whole[1], end(2, 4)}, 1, 0},
+		"at the beginning": {[]wire.Entry{final(1, 2, 2.9, 4.1, "mumble"), final(2, 3, 4.9, 6.1, "mumble"), end(2, 4)}, 1, 0},
+		"no such ordinal":  {[]wire.Entry{whole[0], final(2, 2, 4.9, 6.1, "mumble"), end(2, 3)}, 0, 1},
+		"another place":    {[]wire.Entry{whole[0], final(2, 3, 2.9, 4.1, "mumble"), end(2, 4)}, 0, 1},
+	} {
+		if v := oracle.Judge(mumbled, ref, tt.log, nil, oracle.Faults{Unseen: true}); v.Empty != tt.empty || v.Lost != tt.lost {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
 func TestRestart(t *testing.T) {
 	rec := &material.Recording{Parts: []material.Part{{Text: "known", Speech: []material.Interval{{Start: 16000, End: 48000}, {Start: 80000, End: 112000}}}}}
 	good := []wire.Entry{final(1, 1, 0.9, 3.1, "yes"), final(2, 2, 4.8, 7.1, "no"), end(2, 3)}

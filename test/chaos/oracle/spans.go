@@ -38,6 +38,32 @@ func spans(entries []wire.Entry) (out []material.Interval) {
 	return out
 }
 
+// passedOver are the stretches in which an ordinal was released that has no entry: its result was empty, which
+// the log does not tell.
+func passedOver(entries []wire.Entry) (out []material.Interval) {
+	var last uint64
+	end, open := 0, false
+	for _, e := range entries {
+		if e.Late() {
+			continue
+		}
+		open = open || e.Ordinal() > last+1
+		last = e.Ordinal()
+		if e.Results == nil {
+			continue
+		}
+		s := spans([]wire.Entry{e})[0]
+		if open {
+			out = append(out, material.Interval{Start: end, End: s.Start})
+		}
+		end, open = s.End, false
+	}
+	if open {
+		out = append(out, material.Interval{Start: end, End: math.MaxInt})
+	}
+	return out
+}
+
 func speech(rec *material.Recording) (out []material.Interval) {
 	for _, p := range rec.Parts {
 		out = append(out, p.Speech...)

@@ -30,7 +30,7 @@ func findings(ctx context.Context, rt *service.Runtime, in input) (*found, error
 	return &found{epoch: last.GetEpoch(), ended: last.GetEnd()}, err
 }
 
-// position finds out where an input that waits goes on: behind the newest stored frame of
+// position finds out where an input that waits goes on: at the first frame that is not stored of
 // the same source, when that was interrupted, or where vad is with it when nothing of it is stored any
 // more, else at the beginning of a new epoch. In one
 // run of `rtap up`, and when another process has played it while this one waited, what was
@@ -54,9 +54,13 @@ func position(ctx context.Context, rt *service.Runtime, in input, before *found)
 			}
 		case last.GetSource() == in.name() && last.GetRun() == rt.RunID:
 			meanwhile := last.GetEpoch() > before.epoch || last.GetEpoch() == before.epoch && !before.ended
-			switch {
-			case !last.GetEnd():
-				at = where{epoch: last.GetEpoch(), frame: last.GetFrame() + 1, burst: last.GetFrame() + 1}
+			missing, err := rt.Bus.FirstMissing(ctx, in.stream(), last, uint64(ringFrames(rt)))
+			if err != nil {
+				return err
+			}
+			switch behind := last.GetFrame() + 1; {
+			case !last.GetEnd(), missing < behind && (rt.RunID != "" || meanwhile):
+				at = where{epoch: last.GetEpoch(), frame: missing, burst: behind}
 				return nil
 			case rt.RunID != "" || meanwhile:
 				at = where{epoch: last.GetEpoch(), done: true}

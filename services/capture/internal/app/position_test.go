@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/rtap/rtap/pkg/bus"
+	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/pkg/testkit"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -55,6 +56,33 @@ func TestPosition(t *testing.T) {
 			begin(t, stream, name, run, false)
 			store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: 30, Source: name, Run: run})
 		}, where{epoch: 1, frame: 31, burst: 31}},
+		{"one-under-way-was-lost", run, 0, func(t *testing.T, stream, name string) {
+			begin(t, stream, name, run, false)
+			for _, n := range []uint64{28, 29, 31, 32} {
+				store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: n, Source: name, Run: run})
+			}
+		}, where{epoch: 1, frame: 30, burst: 33}},
+		{"lost-and-sent-again", run, 0, func(t *testing.T, stream, name string) {
+			begin(t, stream, name, run, false)
+			for _, n := range []uint64{28, 30, 31, 29, 30, 31} {
+				store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: n, Source: name, Run: run})
+			}
+		}, where{epoch: 1, frame: 32, burst: 32}},
+		{"lost-and-told", run, 0, func(t *testing.T, stream, name string) {
+			begin(t, stream, name, run, false)
+			store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: 28, Source: name, Run: run})
+			store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: 31, GapMs: 64, Source: name, Run: run})
+		}, where{epoch: 1, frame: 32, burst: 32}},
+		{"lost-before-the-end", run, 0, func(t *testing.T, stream, name string) {
+			begin(t, stream, name, run, false)
+			store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: 28, Source: name, Run: run})
+			store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: 30, End: true, Source: name, Run: run})
+		}, where{epoch: 1, frame: 29, burst: 31}},
+		{"played", run, 0, func(t *testing.T, stream, name string) {
+			begin(t, stream, name, run, true)
+			store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: 28, Source: name, Run: run})
+			store(t, &rtapv1.Frame{StreamId: stream, Epoch: 1, Frame: 29, End: true, Source: name, Run: run})
+		}, where{epoch: 1, done: true}},
 		{"expired", run, 0, func(t *testing.T, stream, name string) { begin(t, stream, name, run, false) }, where{epoch: 1, frame: 10, burst: 18}},
 		{"expired-played", run, 0, func(t *testing.T, stream, name string) { begin(t, stream, name, run, true) }, where{epoch: 1, frame: 10, burst: 18, done: true}},
 		{"expired-of-another-run", run, 0, func(t *testing.T, stream, name string) { begin(t, stream, name, "earlier", false) }, where{epoch: 2}},
@@ -70,7 +98,7 @@ func TestPosition(t *testing.T) {
 		t.Run(tt.what, func(t *testing.T) {
 			in := &fileInput{spec: source.Spec{Stream: tt.what, Name: "speech.wav"}}
 			tt.before(t, in.stream(), in.name())
-			rt := &service.Runtime{Bus: b, Log: slog.New(slog.DiscardHandler), RunID: tt.run}
+			rt := &service.Runtime{Bus: b, Config: config.Default(), Log: slog.New(slog.DiscardHandler), RunID: tt.run}
 			got, err := position(t.Context(), rt, in, &found{own: tt.own})
 			if err != nil || got != tt.want {
 				t.Errorf("got %+v, %v, want %+v", got, err, tt.want)

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// begin finds out where the session is: at its start, or behind the newest stored frame.
+// begin finds out where the session is: at its start, or at the first frame that is not stored.
 func (f *follower) begin(ctx context.Context, chunk *rtapv1.IngestChunk) error {
 	format := ingest.Format{SampleRateHz: int(chunk.GetSampleRateHz()), Channels: int(chunk.GetChannels())}
 	if format.SampleRateHz < 1 || format.Channels < 1 {
@@ -30,8 +30,11 @@ func (f *follower) begin(ctx context.Context, chunk *rtapv1.IngestChunk) error {
 		f.log.Warn("a remote client's channels are mixed", "reason", err)
 	}
 	if last.GetIngest().GetSession() == f.session {
-		f.epoch, f.stored = last.GetEpoch(), last.GetFrame()+1
-		f.conv = ResumeConverter(last, format, how, max(f.kept, f.stored)-f.kept, chunk.GetByteOffset())
+		behind := last.GetFrame() + 1
+		if f.stored, err = f.rt.Bus.FirstMissing(ctx, f.id, last, f.kept); err != nil {
+			return err
+		}
+		f.epoch, f.conv = last.GetEpoch(), ResumeConverter(last, format, how, max(f.kept, behind)-f.kept, chunk.GetByteOffset())
 		f.log.Info("source goes on", "source", sourceName, "epoch", f.epoch, "frame", f.stored)
 		return nil
 	}
