@@ -100,7 +100,7 @@ func TestEachServiceWorksWithinItsAllowList(t *testing.T) {
 	bin := filepath.Dir(rtap(t))
 	ports := freePorts(t, 4)
 	environ := append(os.Environ(), "RTAP_OPERATOR_PASSWORD="+password("operator"))
-	start := func(service string, args ...string) {
+	start := func(service string, args ...string) *exec.Cmd {
 		args = append([]string{
 			"--set", "nats.url=" + s.ClientURL(), "--set", "nats.user=" + service, "--set", "nats.password=" + password(service),
 			"--set", "nats.inbox_prefix=_INBOX_" + service,
@@ -113,13 +113,16 @@ func TestEachServiceWorksWithinItsAllowList(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = cmd.Wait() }) // the test's context has ended it
+		return cmd
 	}
 	// A gateway of another profile, and first: it makes the streams.
 	start("egress", "--set", "streams.audio.max_age=30m", "--set", fmt.Sprintf("egress.http_port=%d", ports[0]), "--set", fmt.Sprintf("egress.websocket.port=%d", ports[1]),
 		"--set", fmt.Sprintf("egress.zmq.transcript_port=%d", ports[2]), "--set", fmt.Sprintf("egress.zmq.event_port=%d", ports[3]))
 	start("stt", "--set", "http.stt=127.0.0.1:0")
 	start("vad", "--set", "http.vad=127.0.0.1:0")
-	start("capture", "--set", "http.capture=127.0.0.1:0", "--source", "mock?repeat=1&stream=talk")
+	// One dies as soon as there is a text, and the other goes on.
+	source := []string{"--set", "http.capture=127.0.0.1:0", "--source", "mock?repeat=1&stream=talk"}
+	first := start("capture", source...)
 
 	operator := func(args ...string) string {
 		cmd := exec.CommandContext(t.Context(), rtap(t), append(args, "--set", "nats.url="+s.ClientURL())...)
@@ -134,6 +137,10 @@ func TestEachServiceWorksWithinItsAllowList(t *testing.T) {
 	defer func() { _ = ws.Close() }()
 	var heard string
 	for !strings.Contains(heard, "StreamEnd") {
+		if heard != "" && first.Process.Signal(syscall.SIGKILL) == nil {
+			start("capture", source...)
+			_ = first.Wait()
+		}
 		_ = ws.SetReadDeadline(time.Now().Add(time.Minute))
 		_, data, err := ws.ReadMessage()
 		if err != nil {

@@ -43,27 +43,36 @@ func (b *Bus) AudioFrom(ctx context.Context, stream string, epoch, frame uint64)
 
 // FirstMissing returns the first of the newest n frames of last's epoch that is not stored although a later one
 // is: of several frames under way a server may lose one, for example when a cluster changes its leader. If all
-// are there, or what is missing was told (gap_ms), it is the frame behind last, which must be the newest stored one.
+// are there, or what is missing was told (gap_ms), it is the frame behind last, which must be the newest stored
+// one. It asks for each of them, since capture may not read streams otherwise.
 func (b *Bus) FirstMissing(ctx context.Context, stream string, last *rtapv1.Frame, n uint64) (uint64, error) {
 	behind := last.GetFrame() + 1
 	first := behind - min(behind, n)
-	from, err := b.AudioFrom(ctx, stream, last.GetEpoch(), first)
+	sequence, err := b.AudioFrom(ctx, stream, last.GetEpoch(), first)
+	if err != nil {
+		return 0, err
+	}
+	s, err := b.stream(ctx, StreamAudio)
 	if err != nil {
 		return 0, err
 	}
 	stored, oldest, told := map[uint64]bool{}, behind, uint64(0)
-	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from}
-	err = b.audioFrames(ctx, stream, cfg, func(f *rtapv1.Frame) bool {
-		if f.GetEpoch() == last.GetEpoch() && f.GetFrame() >= first {
+	for {
+		msg, err := s.GetMsg(ctx, sequence, jetstream.WithGetMsgSubject(Audio(stream)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			break
+		}
+		if err != nil {
+			return 0, fmt.Errorf("looking for a hole in %s: %w", stream, err)
+		}
+		f := &rtapv1.Frame{}
+		if proto.Unmarshal(msg.Data, f) == nil && f.GetEpoch() == last.GetEpoch() && f.GetFrame() >= first {
 			stored[f.GetFrame()], oldest = true, min(oldest, f.GetFrame())
 			if f.GetGapMs() > 0 {
 				told = max(told, f.GetFrame())
 			}
 		}
-		return true
-	})
-	if err != nil {
-		return 0, err
+		sequence = msg.Sequence + 1
 	}
 	for at := max(oldest, told); at < behind; at++ {
 		if !stored[at] {

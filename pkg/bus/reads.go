@@ -111,14 +111,9 @@ func (b *Bus) AudioSpan(ctx context.Context, stream string, span *rtapv1.Span) (
 // AudioFrames gives a stream's stored frames to more, in the order in which they were stored,
 // until it says false or there are no more.
 func (b *Bus) AudioFrames(ctx context.Context, stream string, more func(*rtapv1.Frame) bool) error {
-	return b.audioFrames(ctx, stream, jetstream.OrderedConsumerConfig{}, more)
-}
-
-func (b *Bus) audioFrames(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig, more func(*rtapv1.Frame) bool) error {
-	cfg.FilterSubjects = []string{Audio(stream)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c, err := b.js.OrderedConsumer(ctx, StreamAudio, cfg)
+	c, err := b.js.OrderedConsumer(ctx, StreamAudio, jetstream.OrderedConsumerConfig{FilterSubjects: []string{Audio(stream)}})
 	if err != nil {
 		return fmt.Errorf("reading audio of %s: %w", stream, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/rtap/rtap/pkg/service"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/capture/internal/framer"
+	"github.com/rtap/rtap/services/capture/internal/publish"
 )
 
 // where is the place in a stream at which an input goes on.
@@ -54,7 +55,7 @@ func position(ctx context.Context, rt *service.Runtime, in input, before *found)
 			}
 		case last.GetSource() == in.name() && last.GetRun() == rt.RunID:
 			meanwhile := last.GetEpoch() > before.epoch || last.GetEpoch() == before.epoch && !before.ended
-			missing, err := rt.Bus.FirstMissing(ctx, in.stream(), last, uint64(ringFrames(rt)))
+			missing, err := rt.Bus.FirstMissing(ctx, in.stream(), last, publish.Unsure)
 			if err != nil {
 				return err
 			}

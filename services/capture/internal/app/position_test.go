@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/rtap/rtap/pkg/bus"
-	"github.com/rtap/rtap/pkg/config"
 	"github.com/rtap/rtap/pkg/service"
 	"github.com/rtap/rtap/pkg/testkit"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -98,7 +97,7 @@ func TestPosition(t *testing.T) {
 		t.Run(tt.what, func(t *testing.T) {
 			in := &fileInput{spec: source.Spec{Stream: tt.what, Name: "speech.wav"}}
 			tt.before(t, in.stream(), in.name())
-			rt := &service.Runtime{Bus: b, Config: config.Default(), Log: slog.New(slog.DiscardHandler), RunID: tt.run}
+			rt := &service.Runtime{Bus: b, Log: slog.New(slog.DiscardHandler), RunID: tt.run}
 			got, err := position(t.Context(), rt, in, &found{own: tt.own})
 			if err != nil || got != tt.want {
 				t.Errorf("got %+v, %v, want %+v", got, err, tt.want)

@@ -11,6 +11,7 @@ import (
 	"github.com/rtap/rtap/pkg/ingest"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/capture/internal/channels"
+	"github.com/rtap/rtap/services/capture/internal/publish"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -31,7 +32,7 @@ func (f *follower) begin(ctx context.Context, chunk *rtapv1.IngestChunk) error {
 	}
 	if last.GetIngest().GetSession() == f.session {
 		behind := last.GetFrame() + 1
-		if f.stored, err = f.rt.Bus.FirstMissing(ctx, f.id, last, f.kept); err != nil {
+		if f.stored, err = f.rt.Bus.FirstMissing(ctx, f.id, last, publish.Unsure); err != nil {
 			return err
 		}
 		f.epoch, f.conv = last.GetEpoch(), ResumeConverter(last, format, how, max(f.kept, behind)-f.kept, chunk.GetByteOffset())

@@ -21,6 +21,8 @@ const (
 	ackWait = 2 * time.Second
 	// window bounds the frames that wait for their acknowledgement.
 	window = 64
+	// Unsure is how many of the newest stored frames may have holes between them that whoever sent them could not fill.
+	Unsure = 2 * window
 	// frameMS is the length of a frame.
 	frameMS = 32
 )
