@@ -101,6 +101,10 @@ func TestGivenUpSegmentsComeLate(t *testing.T) {
 		}
 		ordinals[r.GetRtap().GetOrdinal()] = true
 	}
+	// They come as their texts do, from several workers.
+	slices.SortFunc(got, func(a, b *rtapv1.Results) int {
+		return int(a.GetRtap().GetOrdinal()) - int(b.GetRtap().GetOrdinal())
+	})
 	// Each is heard alone now, since what was said before it had no text: exactly as it is by workers that use no
 	// context.
 	if here, alone := described(got), described(undisturbed(t, recording, "stt.context=false", "stt.speculate=false", "stt.interim_interval_ms=0")); !slices.Equal(here, alone) {
