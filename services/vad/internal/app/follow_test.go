@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"sync"
 	"testing"
 
 	"github.com/rtap/rtap/pkg/bus"
@@ -20,13 +19,7 @@ func TestEndedStreamsAreLeftAlone(t *testing.T) {
 	cfg.NATS.URL = testkit.NATS(t).ClientURL()
 	rt := process(t, cfg)
 	b := rt.Bus
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	t.Cleanup(func() { cancel(); wg.Wait(); b.Conn().Close() })
-	wg.Go(func() { _ = b.Run(ctx) })
-	if err := b.Await(ctx); err != nil {
-		t.Fatal(err)
-	}
+	ctx, _ := connected(t, rt)
 	f := &follower{rt: rt}
 	expect := func(what string, want uint64) {
 		t.Helper()

@@ -1,12 +1,10 @@
 package app
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -78,13 +76,7 @@ func TestHoldsBackWhileJobsAreFull(t *testing.T) {
 	cfg.STT.ContextMS, cfg.STT.Speculate, cfg.STT.InterimIntervalMS = 0, false, 0
 	rt := process(t, cfg)
 	b, m := rt.Bus, rt.Metrics
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	t.Cleanup(func() { cancel(); wg.Wait(); b.Conn().Close() })
-	wg.Go(func() { _ = b.Run(ctx) })
-	if err := b.Await(ctx); err != nil {
-		t.Fatal(err)
-	}
+	ctx, wg := connected(t, rt)
 	events := make(chan *rtapv1.ServiceEvent, 64)
 	if _, err := b.Conn().Subscribe(bus.Event("vad", kindHoldingBack), func(m *nats.Msg) {
 		e := &rtapv1.ServiceEvent{}

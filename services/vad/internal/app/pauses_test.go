@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,6 +35,20 @@ func process(t *testing.T, cfg *config.Config) *service.Runtime {
 	return &service.Runtime{Config: cfg, Log: log, Service: "vad", Instance: "i", Metrics: m, Health: obs.NewHealth("vad", "i", "test", m), Bus: b}
 }
 
+// connected runs a process's bus, and waits until it can be used. When the test ends so does all that the
+// group has.
+func connected(t *testing.T, rt *service.Runtime) (context.Context, *sync.WaitGroup) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	t.Cleanup(func() { cancel(); wg.Wait(); rt.Bus.Conn().Close() })
+	wg.Go(func() { _ = rt.Bus.Run(ctx) })
+	if err := rt.Bus.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return ctx, &wg
+}
+
 // within waits until something is done; state is what is said when it is not.
 func within(t *testing.T, what string, done func() bool, state func() any) {
 	t.Helper()
@@ -61,14 +76,7 @@ func TestPausesFollowTheModel(t *testing.T) {
 	}
 	// What a recogniser says of itself.
 	var revision, asked atomic.Uint64
-	ctx, cancel := context.WithCancel(t.Context())
-	running, following := make(chan struct{}), make(chan struct{})
-	go func() { defer close(running); _ = b.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-running; <-following; b.Conn().Close() })
-	if err := b.Await(ctx); err != nil {
-		close(following)
-		t.Fatal(err)
-	}
+	ctx, wg := connected(t, rt)
 	_, err = b.Conn().Subscribe(bus.ControlStatus, func(m *nats.Msg) {
 		asked.Add(1)
 		data, _ := wire.MarshalJSON(&rtapv1.ServiceStatus{Service: "stt", Instance: "a", Attributes: map[string]string{
@@ -76,7 +84,7 @@ func TestPausesFollowTheModel(t *testing.T) {
 		}})
 		_ = m.Respond(data)
 	})
-	go func() { defer close(following); _ = p.follow(ctx) }()
+	wg.Go(func() { _ = p.follow(ctx) })
 	if err != nil {
 		t.Fatal(err)
 	}
