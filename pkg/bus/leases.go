@@ -115,7 +115,7 @@ func (l Leases) All(ctx context.Context) ([]lease.Held, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing leases: %w", err)
 	}
-	defer func() { _ = w.Stop() }()
+	defer stopWatch(w)
 	var all []lease.Held
 	for {
 		select {

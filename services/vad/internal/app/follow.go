@@ -193,13 +193,14 @@ func (f *follower) follow(ctx context.Context, id string, begun *atomic.Int32) {
 // polite waits for as long as this process leaves a stream to others, and says whether ctx still goes on; turn is
 // how many it begins with before it.
 func (f *follower) polite(ctx context.Context, turn int) bool {
-	f.mu.Lock()
-	turn += len(f.holding())
-	f.mu.Unlock()
-	for begun := time.Now(); ; {
+	held := func() int {
 		f.mu.Lock()
-		wait := min(maxPoliteness, time.Duration(max(turn, len(f.holding())))*politeness) - time.Since(begun)
-		f.mu.Unlock()
+		defer f.mu.Unlock()
+		return len(f.holding())
+	}
+	turn += held()
+	for begun := time.Now(); ; {
+		wait := min(maxPoliteness, time.Duration(max(turn, held()))*politeness) - time.Since(begun)
 		if wait <= 0 {
 			return ctx.Err() == nil
 		}
