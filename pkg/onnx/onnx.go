@@ -2,14 +2,25 @@
 // needs: few threads, no spinning, files checked first.
 package onnx
 
+// #include <stddef.h>
+//
+// extern int malloc_trim(size_t) __attribute__((weak)); // glibc has it
+//
+// // give_back returns to the system what loading a model took and freed: forty megabytes for Moonshine.
+// static void give_back(void) { if (malloc_trim) malloc_trim(0); }
+import "C"
+
 import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 
 	"github.com/rtap/rtap/pkg/native"
+	"github.com/rtap/rtap/pkg/onnx/edit"
 	ort "github.com/yalue/onnxruntime_go"
+	"golang.org/x/sys/unix"
 )
 
 var initialise = sync.OnceValue(func() error {
@@ -74,16 +85,9 @@ func load(name string, opts Options) (*Model, error) {
 	if err := initialise(); err != nil {
 		return nil, err
 	}
-	in, out, err := ort.GetInputOutputInfo(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading model %s: %w", path, err)
-	}
 	m := &Model{}
-	for _, i := range in {
-		m.Inputs = append(m.Inputs, i.Name)
-	}
-	for _, o := range out {
-		m.Outputs = append(m.Outputs, o.Name)
+	if m.Inputs, m.Outputs, err = names(path); err != nil {
+		return nil, fmt.Errorf("reading model %s: %w", path, err)
 	}
 	so, err := ort.NewSessionOptions()
 	if err != nil {
@@ -93,6 +97,8 @@ func load(name string, opts Options) (*Model, error) {
 	errs := []error{
 		so.SetIntraOpNumThreads(max(1, opts.Threads)),
 		so.SetInterOpNumThreads(1),
+		// It would keep a plan of memory for every length of audio that ever came.
+		so.SetMemPattern(false),
 		// A spinning pool would burn a core between frames.
 		so.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 		// What fails is returned; a run that was told to end would be logged as an error.
@@ -107,7 +113,27 @@ func load(name string, opts Options) (*Model, error) {
 	if m.session, err = ort.NewDynamicAdvancedSession(path, m.Inputs, m.Outputs, so); err != nil {
 		return nil, fmt.Errorf("loading model %s: %w", path, err)
 	}
+	C.give_back()
 	return m, nil
+}
+
+// names reads what a model takes and gives. Its weights, most of the file, are mapped and not touched.
+func names(path string) (inputs, outputs []string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	model, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, nil, fmt.Errorf("mapping it: %w", err)
+	}
+	defer func() { _ = unix.Munmap(model) }()
+	return edit.Names(model)
 }
 
 // Run infers. Nil outputs are allocated; the caller destroys them.
