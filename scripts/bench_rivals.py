@@ -163,35 +163,8 @@ def rtap(args, count):
     }
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--server", required=True, help="whisper.cpp's server")
-    p.add_argument("--ggml", required=True, help="its model")
-    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of one inference, of each system (default: all)")
-    p.add_argument("--duration", type=int, default=180, help="seconds of each stream")
-    p.add_argument("--streams", default="1 4", help="numbers of streams, one run each")
-    p.add_argument("--clips", default="", help="folder of recordings with texts")
-    p.add_argument("--only", default="", help="rtap, faster-whisper or whisper.cpp")
-    p.add_argument("--json", default="", help="also write the rows to a file")
-    args = p.parse_args()
-    rows = []
-    for count in map(int, args.streams.split()):
-        with tempfile.TemporaryDirectory() as folder:
-            subprocess.run(["bin/rtap", "bench", "utterances", "--out", folder, "--streams", str(count), "--duration", f"{args.duration}s"] +
-                           (["--clips", args.clips] if args.clips else []), check=True)
-            with open(os.path.join(folder, "utterances.json")) as f:
-                streams = json.load(f)
-            if args.only in ("", "rtap"):
-                print(f"rivals: rtap, {count} streams", flush=True)
-                rows.append(rtap(args, count))
-            for name, make in (("faster-whisper", lambda: FasterWhisper(args.threads)), ("whisper.cpp", lambda: WhisperServer(args.server, args.ggml, args.threads))):
-                if args.only in ("", name):
-                    print(f"rivals: {name}, {count} streams", flush=True)
-                    rival = make()
-                    try:
-                        rows.append(play(rival, folder, streams))
-                    finally:
-                        rival.close()
+def table(args, rows):
+    """Prints what was measured, and writes it where --json says."""
     machine = next((r["machine"] for r in rows if "machine" in r), None)
     if machine:
         print(f"\n{machine['cpu'] or 'unnamed CPU'}: {machine['cores']} cores, {machine['usable_threads']} usable; {args.threads} threads each")
@@ -205,6 +178,41 @@ def main():
     if args.json:
         with open(args.json, "w") as f:
             json.dump(rows, f, indent=1)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--server", required=True, help="whisper.cpp's server")
+    p.add_argument("--ggml", required=True, help="its model")
+    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of one inference, of each system (default: all)")
+    p.add_argument("--duration", type=int, default=180, help="seconds of each stream")
+    p.add_argument("--streams", default="1 4", help="numbers of streams, one run each")
+    p.add_argument("--clips", default="", help="folder of recordings with texts")
+    p.add_argument("--only", default="", help="rtap, faster-whisper or whisper.cpp")
+    p.add_argument("--json", default="", help="also write the rows to a file")
+    args = p.parse_args()
+    rows = []
+    try:
+        for count in map(int, args.streams.split()):
+            with tempfile.TemporaryDirectory() as folder:
+                subprocess.run(["bin/rtap", "bench", "utterances", "--out", folder, "--streams", str(count), "--duration", f"{args.duration}s"] +
+                               (["--clips", args.clips] if args.clips else []), check=True)
+                with open(os.path.join(folder, "utterances.json")) as f:
+                    streams = json.load(f)
+                if args.only in ("", "rtap"):
+                    print(f"rivals: rtap, {count} streams", flush=True)
+                    rows.append(rtap(args, count))
+                for name, make in (("faster-whisper", lambda: FasterWhisper(args.threads)), ("whisper.cpp", lambda: WhisperServer(args.server, args.ggml, args.threads))):
+                    if args.only in ("", name):
+                        print(f"rivals: {name}, {count} streams", flush=True)
+                        rival = make()
+                        try:
+                            rows.append(play(rival, folder, streams))
+                        finally:
+                            rival.close()
+    finally:
+        if rows:  # also when one of them failed: the others took their time
+            table(args, rows)
 
 
 if __name__ == "__main__":
