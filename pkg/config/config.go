@@ -118,6 +118,7 @@ type STT struct {
 	Speculate         bool          `yaml:"speculate"`
 	Context           bool          `yaml:"context"`
 	ContextMS         int           `yaml:"context_ms" rule:"min=1000,max=15000"`
+	ShedContextMS     int           `yaml:"shed_context_ms" rule:"min=0,max=60000"`
 	MaxDeliveries     int           `yaml:"max_deliveries" rule:"min=1,max=100"`
 	AckWait           time.Duration `yaml:"ack_wait" rule:"min=1s"`
 	JobTimeout        time.Duration `yaml:"job_timeout" rule:"min=1ms"`
@@ -219,7 +220,7 @@ func Default() *Config {
 		},
 		STT: STT{
 			Model: "auto", Language: "en", Task: "transcribe", Threads: 0, BeamSize: 1, ComputeDtype: "auto",
-			InterimIntervalMS: 300, Speculate: true, Context: true, ContextMS: 10000, MaxDeliveries: 5, AckWait: 5 * time.Second, JobTimeout: 60 * time.Second,
+			InterimIntervalMS: 300, Speculate: true, Context: true, ContextMS: 10000, ShedContextMS: 50, MaxDeliveries: 5, AckWait: 5 * time.Second, JobTimeout: 60 * time.Second,
 		},
 		Resilience: Resilience{Bulkhead: Bulkhead{MaxConcurrent: 0}, CircuitBreaker: CircuitBreaker{Failures: 3, OpenFor: 10 * time.Second}},
 		Egress: Egress{

@@ -39,12 +39,13 @@ const (
 	SpeculationResumed   = "resumed"         // speech went on
 	SpeculationChanged   = "changed"         // the segment closed with other audio or another context
 	SpeculationShort     = "dropped_segment" // the segment was too short to be speech
-	SpeculationNone      = "none"            // there was none
+	SpeculationHeldBack  = "held_back"       // there was none, since a worker had refused the one before
+	SpeculationNone      = "none"            // there was none for another reason
 )
 
 var speculationOutcomes = []string{
 	SpeculationHit, SpeculationHitWaited, SpeculationLateHit, SpeculationLate, SpeculationShed, SpeculationDropped,
-	SpeculationResumed, SpeculationChanged, SpeculationShort, SpeculationNone,
+	SpeculationResumed, SpeculationChanged, SpeculationShort, SpeculationHeldBack, SpeculationNone,
 }
 
 // streamLabels bounds how many streams have metrics of their own.

@@ -315,8 +315,11 @@ type FinalJob struct {
 	DeadNumber uint64 `protobuf:"varint,21,opt,name=dead_number,json=deadNumber,proto3" json:"dead_number,omitempty"`
 	// What became of the context in which the draft was heard (job.ready only).
 	DraftContextOutcome string `protobuf:"bytes,22,opt,name=draft_context_outcome,json=draftContextOutcome,proto3" json:"draft_context_outcome,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// The audio came faster than it lasts, as a file that is played fast does: nobody waits for this
+	// text, however long it has been waiting itself.
+	Unhurried     bool `protobuf:"varint,23,opt,name=unhurried,proto3" json:"unhurried,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FinalJob) Reset() {
@@ -501,6 +504,13 @@ func (x *FinalJob) GetDraftContextOutcome() string {
 		return x.DraftContextOutcome
 	}
 	return ""
+}
+
+func (x *FinalJob) GetUnhurried() bool {
+	if x != nil {
+		return x.Unhurried
+	}
+	return false
 }
 
 // DraftJob asks for a preliminary text: subjects rtap.v1.job.draft.<stream> (interim)
@@ -1100,7 +1110,7 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\x06tokens\x18\x03 \x03(\rR\x06tokens\x12\x14\n" +
 	"\x05model\x18\x04 \x01(\tR\x05model\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x1a\n" +
-	"\bordinals\x18\x06 \x03(\x04R\bordinals\"\x94\x06\n" +
+	"\bordinals\x18\x06 \x03(\x04R\bordinals\"\xb2\x06\n" +
 	"\bFinalJob\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1d\n" +
@@ -1127,7 +1137,8 @@ const file_rtap_v1_job_proto_rawDesc = "" +
 	"\x05retry\x18\x14 \x01(\bR\x05retry\x12\x1f\n" +
 	"\vdead_number\x18\x15 \x01(\x04R\n" +
 	"deadNumber\x122\n" +
-	"\x15draft_context_outcome\x18\x16 \x01(\tR\x13draftContextOutcome\"\xe7\x04\n" +
+	"\x15draft_context_outcome\x18\x16 \x01(\tR\x13draftContextOutcome\x12\x1c\n" +
+	"\tunhurried\x18\x17 \x01(\bR\tunhurried\"\xe7\x04\n" +
 	"\bDraftJob\x12\x1b\n" +
 	"\tstream_id\x18\x01 \x01(\tR\bstreamId\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\x04R\aordinal\x12\x1d\n" +

@@ -59,6 +59,7 @@ func newCrew(rt *service.Runtime) (*crew, error) {
 		c.plan = p
 		c.loaded(p, e, time.Since(began))
 	}
+	c.load.SetEngines(c.plan.copies)
 	return c, nil
 }
 
@@ -177,6 +178,7 @@ func (c *crew) reload(ctx context.Context, p plan) error {
 			return err
 		}
 		c.plan = p
+		c.load.SetEngines(p.copies)
 		if c.breaker != nil {
 			c.breaker.Reset(p.model.Engine)
 		}

@@ -2,6 +2,7 @@ package transcriber
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
@@ -23,6 +24,7 @@ const (
 const (
 	contextUsed    = "used"
 	contextNone    = "none"    // the segment begins an utterance, or fills the window alone
+	contextShort   = "short"   // only the newest of it, or none: the final had waited too long for all
 	contextLate    = "late"    // a result it needs is not there yet
 	contextMissing = "missing" // a result it needs was given up, or has none of what is needed
 	contextModel   = "model"   // another model's
@@ -31,40 +33,63 @@ const (
 
 // before returns what was said just before a segment: its audio, and the tokens that
 // are final for it, from stored results only. It is nil unless the result of every segment
-// in it is there and of the same model: half a context leads astray.
+// in it is there and of the same model: half a context leads astray. Where the window leaves no
+// room for all of it, whole segments are left out, the oldest first.
 func (w *Worker) before(ctx context.Context, p piece, info Info, wait time.Duration) (c *Context, outcome string) {
-	said := p.context
+	said, pcm := p.context, p.context.GetPcm()
 	if len(said.GetOrdinals()) == 0 {
 		return nil, contextNone
+	}
+	if p.window > 0 && int(p.end-said.GetSpan().GetEndSample()) >= p.window {
+		return nil, contextShort // nothing that would have to be waited for
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	var tokens []uint32
-	for _, n := range said.GetOrdinals() {
+	from := len(pcm)
+	for _, n := range slices.Backward(said.GetOrdinals()) {
 		r := w.await(ctx, p, n)
-		switch {
-		case r == nil:
+		if r == nil {
 			return nil, contextLate
-		case r.GetKind() == rtapv1.Result_KIND_EMPTY:
-			continue // nothing was heard there
+		}
+		if p.window > 0 && int(p.end-r.GetSpan().GetStartSample()) > p.window {
+			outcome = contextShort
+			break
+		}
+		switch heard := r.GetRecognition(); {
+		case r.GetKind() == rtapv1.Result_KIND_EMPTY: // nothing was heard there
 		case r.GetKind() != rtapv1.Result_KIND_TEXT:
 			return nil, contextMissing
-		case r.GetRecognition().GetModel().GetName() != info.Model || r.GetRecognition().GetModel().GetVersion() != info.Version:
+		case heard.GetModel().GetName() != info.Model || heard.GetModel().GetVersion() != info.Version:
 			return nil, contextModel
-		}
-		if len(r.GetRecognition().GetTokens()) == 0 {
+		case len(heard.GetTokens()) == 0:
 			return nil, contextMissing // it would be heard, and said, again
+		default:
+			tokens = slices.Concat(heard.GetTokens(), tokens)
 		}
-		tokens = append(tokens, r.GetRecognition().GetTokens()...)
+		from = 2 * int(r.GetSpan().GetStartSample()-said.GetSpan().GetStartSample())
 	}
-	if len(tokens) == 0 && len(said.GetPcm()) > 2*maxUnheard {
-		return nil, contextNone
+	if outcome == "" {
+		from, outcome = 0, contextUsed
 	}
-	pcm, err := decode(said.GetPcm())
+	if from < 0 || from > len(pcm) {
+		return nil, contextMissing
+	}
+	pcm = pcm[from:]
+	if len(tokens) == 0 && len(pcm) > 2*maxUnheard {
+		pcm = nil
+		if outcome == contextUsed {
+			outcome = contextNone
+		}
+	}
+	if len(pcm) == 0 {
+		return nil, outcome
+	}
+	samples, err := decode(pcm)
 	if err != nil {
 		return nil, contextMissing
 	}
-	return &Context{PCM: pcm, Tokens: tokens}, contextUsed
+	return &Context{PCM: samples, Tokens: tokens}, outcome
 }
 
 // await returns the result of an ordinal of the piece's stream, or nil when it does not

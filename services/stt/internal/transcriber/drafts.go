@@ -81,6 +81,10 @@ func (w *Worker) speculative(ctx context.Context, msg jetstream.Msg) {
 	if job == nil {
 		return
 	}
+	if w.Load.crowded() {
+		w.shed(job, "draft_load")
+		return
+	}
 	w.turns.take(classSpeculative)
 	defer w.turns.give()
 	if w.engine == nil {

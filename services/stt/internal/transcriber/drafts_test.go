@@ -173,3 +173,41 @@ func TestDraftsThatAreNotWanted(t *testing.T) {
 		t.Errorf("drafts are left: %v", err)
 	}
 }
+
+// TestNoDraftsBesideAQueue: while finals wait for one another what may come to nothing is not begun, and is again when
+// they do not.
+func TestNoDraftsBesideAQueue(t *testing.T) {
+	var calls atomic.Int32
+	b, _, w := workWith(t, settings(t), said(&calls))
+	results, stop, err := b.DraftResults("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	ctx, enough := context.WithCancel(t.Context())
+	crowded := make(chan struct{})
+	go func() {
+		defer close(crowded)
+		for ctx.Err() == nil {
+			w.Load.Crowd()
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	time.Sleep(50 * time.Millisecond)
+	if err := b.PublishDraft(draftOf(rtapv1.DraftJob_KIND_SPECULATIVE)); err != nil {
+		t.Fatal(err)
+	}
+	if r := await(t, results, rtapv1.DraftResult_STATE_DROPPED); r.GetSttMs() != 0 || calls.Load() != 0 {
+		t.Errorf("%g ms and %d inferences before it was given up", r.GetSttMs(), calls.Load())
+	}
+	if n := testkit.Metric(t, w.Runtime().Metrics.Registry, `rtap_shed_total{reason="draft_load"}`); n != 1 {
+		t.Errorf("%g drafts were counted as given up for load", n)
+	}
+	enough()
+	<-crowded
+	time.Sleep(time.Second)
+	if err := b.PublishDraft(draftOf(rtapv1.DraftJob_KIND_SPECULATIVE)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, results, rtapv1.DraftResult_STATE_DONE)
+}

@@ -10,6 +10,9 @@ import (
 // Runtime is what the worker runs in.
 func (w *Worker) Runtime() *service.Runtime { return w.rt }
 
+// Crowd has it that finals wait for one another.
+func (l *Load) Crowd() { l.took(time.Millisecond, time.Second, 1) }
+
 // Idle is what decides whether an error says only that there is no work.
 var Idle = idle
 

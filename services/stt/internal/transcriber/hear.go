@@ -13,6 +13,8 @@ type piece struct {
 	ordinal uint64
 	first   uint64 // ordinal of the utterance's first segment
 	context *rtapv1.Context
+	window  int // samples that the audio and its context may have together; 0 for all that it came with
+	end     uint64
 	forced  []uint32
 	open    bool // more of the segment is to come
 }
@@ -22,6 +24,7 @@ type hearing struct {
 	Transcript
 	info    Info
 	outcome string // of the context
+	short   bool   // not all of the context was heard
 	spent   time.Duration
 }
 
@@ -37,6 +40,7 @@ func (w *Worker) hear(ctx context.Context, p piece, pcm []float32, wait time.Dur
 	if h.info.Prefixed {
 		opts.Forced = p.forced
 		opts.Context, h.outcome = w.before(ctx, p, h.info, wait)
+		h.short = h.outcome == contextShort
 	}
 	began := time.Now()
 	err = w.Breaker.run(func() (err error) {

@@ -50,7 +50,7 @@ func (s *Stream) publish(ctx context.Context, b *rtapv1.Boundary, pcm []int16, s
 		UtteranceFirstOrdinal: b.GetUtteranceFirstOrdinal(), Span: b.GetSpan(), Pcm: bytesOf(pcm), Context: said,
 		SpeechFinal: b.GetSpeechFinal(), FromFinalize: b.GetFromFinalize(), GapMs: b.GetGapMs(),
 		ClosedAt: b.GetClosedAt(), SpeechEndedAt: b.GetSpeechEndedAt(), Traceparent: traceparent(), VadMs: spent.Seconds() * 1000,
-		ClosedSample: b.GetClosedSample(), ClosedBy: b.GetReason(),
+		ClosedSample: b.GetClosedSample(), ClosedBy: b.GetReason(), Unhurried: s.tempo.unhurried(),
 	}
 	if known != nil {
 		job.Context, job.Draft, job.DraftSttMs = nil, known.GetRecognition(), known.GetSttMs()

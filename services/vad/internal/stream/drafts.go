@@ -92,14 +92,16 @@ func (s *Stream) drafts() {
 	if s.spec != nil {
 		if _, _, end, ok := s.seg.Presumed(); ok && uint64(end) != s.spec.span.GetEndSample() {
 			s.abandon(obs.SpeculationChanged) // a low voice goes on
-			s.speculate()
+			if s.drafting.again(s.seg.At()) {
+				s.speculate()
+			}
 		}
 		return
 	}
-	if quiet >= tail && quiet > 0 && s.cfg.STT.Speculate && s.speculate() {
+	if quiet >= tail && quiet > 0 && s.cfg.STT.Speculate && s.drafting.again(s.seg.At()) && s.speculate() {
 		return
 	}
-	every := s.cfg.STT.InterimIntervalMS * sampleRateHz / 1000
+	every := s.interims.slower() * s.cfg.STT.InterimIntervalMS * sampleRateHz / 1000
 	if s.text.waiting {
 		every = max(every, draftPatience)
 	}
@@ -174,7 +176,11 @@ func (s *Stream) notes() {
 
 func (s *Stream) note(r *rtapv1.DraftResult) {
 	known := s.told(r)
+	if s.seg == nil {
+		return // of a predecessor's draft, before the first frame
+	}
 	if r.GetKind() == rtapv1.DraftJob_KIND_SPECULATIVE {
+		s.drafting.note(r, s.seg.At())
 		known = s.spec.note(r) || known
 		// What was decoded may be given up all the same, and what is done may come too late for anything.
 		if r.GetState() == rtapv1.DraftResult_STATE_DROPPED || r.GetState() == rtapv1.DraftResult_STATE_DONE && !known {
@@ -182,6 +188,7 @@ func (s *Stream) note(r *rtapv1.DraftResult) {
 		}
 		return
 	}
+	s.interims.note(r, s.seg.At())
 	if r.GetOrdinal() == s.cp.GetOrdinal()+1 && r.GetSpan().GetEpoch() == s.epoch {
 		s.text.take(r)
 	}

@@ -21,7 +21,7 @@ func (s *Stream) newEpoch(ctx context.Context, f *rtapv1.Frame) error {
 	// Cut just now or, without a frame of audio since, by a predecessor or before the end.
 	open := s.seg != nil && s.seg.IsOpen()
 	s.log.Info("stream begins", "epoch", f.GetEpoch(), "frame", f.GetFrame(), "source", f.GetSource())
-	s.epoch, s.next, s.early, s.again = f.GetEpoch(), 0, early{}, true
+	s.epoch, s.next, s.early, s.again, s.tempo = f.GetEpoch(), 0, early{}, true, tempo{}
 	if f.GetGapMs() > 0 {
 		s.next = f.GetFrame() // capture has nothing from before
 	}

@@ -44,6 +44,7 @@ func (s *Stream) hear(ctx context.Context, pcm []int16) error {
 		s.loudness.begin(pcm)
 	}
 	s.history.add(pcm, s.seg.At())
+	s.tempo.hear(s.clock, len(pcm))
 	s.lastFrames = append(s.lastFrames, timedFrame{s.seg.At(), s.clock})
 	if keep := s.pauses.HangoverMS/32 + 64; len(s.lastFrames) > 2*keep {
 		s.lastFrames = append([]timedFrame(nil), s.lastFrames[len(s.lastFrames)-keep:]...)

@@ -77,7 +77,11 @@ func (s *Stream) leave() {
 func (s *Stream) settled(ctx context.Context, span *rtapv1.Span, said *rtapv1.Context) *rtapv1.DraftResult {
 	p := s.spec
 	if p == nil {
-		s.metrics.Speculation.WithLabelValues(obs.SpeculationNone).Inc()
+		outcome := obs.SpeculationNone
+		if s.drafting.n > 0 {
+			outcome = obs.SpeculationHeldBack
+		}
+		s.metrics.Speculation.WithLabelValues(outcome).Inc()
 		return nil
 	}
 	s.notes()

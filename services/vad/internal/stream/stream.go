@@ -63,6 +63,9 @@ type Stream struct {
 	level      level
 	loudness   loudness
 	quality    quality
+	interims   refusals
+	drafting   refusals // of speculative drafts
+	tempo      tempo
 	lastFrames []timedFrame // clocks of recent frames, to find when speech ended
 	history    *history
 	recalling  bool // history is read again
@@ -124,7 +127,7 @@ func (s *Stream) restart(from segmenter.State) {
 		Tail: s.samples(s.pauses.TailMS), MinSpeech: s.samples(v.MinSpeechMS), MaxSegment: v.MaxSegmentMS * sampleRateHz / 1000 / frame * frame,
 		UtteranceEnd: s.samples(s.pauses.UtteranceEndMS), RestAfter: restAfter,
 	}, from)
-	s.recalling = false
+	s.recalling, s.interims, s.drafting = false, refusals{}, refusals{}
 	s.lastFrames, s.history, s.text = nil, &history{limit: s.samples(s.cfg.STT.ContextMS)}, draft{}
 }
 
