@@ -26,7 +26,7 @@ const reloadLease = "stt-reload"
 type crew struct {
 	rt      *service.Runtime
 	workers []*transcriber.Worker
-	load    *transcriber.Load
+	load    transcriber.Load
 	breaker *transcriber.Breaker // nil until the first worker is there
 
 	mu       sync.Mutex
@@ -36,7 +36,7 @@ type crew struct {
 }
 
 func newCrew(rt *service.Runtime) (*crew, error) {
-	c := &crew{rt: rt, settings: rt.Config.STT, load: &transcriber.Load{}}
+	c := &crew{rt: rt, settings: rt.Config.STT}
 	for more := true; more; more = len(c.workers) < c.plan.copies {
 		began := time.Now()
 		p, e, err := withFallback(rt.Config.STT, c.asked())
@@ -49,7 +49,7 @@ func newCrew(rt *service.Runtime) (*crew, error) {
 		}
 		// One copy is kept free of interims for what will be final.
 		w := transcriber.New(rt, e, p.job)
-		w.Load = c.load
+		w.Load = &c.load
 		if c.breaker == nil {
 			c.breaker = w.Breaker
 		}
