@@ -178,7 +178,7 @@ func (c *crew) reload(ctx context.Context, p plan) error {
 			return err
 		}
 		c.plan = p
-		c.load.SetEngines(p.copies)
+		c.load.SetEngines(min(p.copies, len(c.workers)))
 		if c.breaker != nil {
 			c.breaker.Reset(p.model.Engine)
 		}

@@ -87,14 +87,14 @@ func TestContextIsShed(t *testing.T) {
 		outcome string
 	}{
 		"in time":                 {50 * time.Millisecond, 60_000, true, nil, "", []transcriber.Context{all}, "used"},
-		"late, only silence":      {20 * time.Second, 11_000, true, nil, "", []transcriber.Context{{}}, "short"},
+		"late, only silence":      {18 * time.Second, 11_000, true, nil, "", []transcriber.Context{{}}, "short"},
 		"a little late":           {15 * time.Second, 11_000, true, nil, "", []transcriber.Context{few}, "short"},
 		"hardly late":             {15 * time.Second, 14_000, true, nil, "", []transcriber.Context{all}, "used"},
 		"very late":               {time.Hour, 100, true, nil, "", []transcriber.Context{{}}, "short"},
 		"and nothing to wait for": {time.Hour, 100, true, func(j *rtapv1.FinalJob) { j.Context.Ordinals[2] = 7 }, "", []transcriber.Context{{}}, "short"},
 		"the last":                {time.Hour, 100, false, nil, "", []transcriber.Context{all}, "used"},
 		"turned off":              {time.Hour, 0, true, nil, "", []transcriber.Context{all}, "used"},
-		"vad took all the time":   {time.Hour, 100, true, func(j *rtapv1.FinalJob) { j.VadMs = 3_600_000 }, "", []transcriber.Context{all}, "used"},
+		"vad took all the time":   {time.Hour, 11_000, true, func(j *rtapv1.FinalJob) { j.VadMs = 3_600_000 }, "", []transcriber.Context{all}, "used"},
 		"recorded before":         {time.Hour, 100, true, func(j *rtapv1.FinalJob) { j.Unhurried = true }, "", []transcriber.Context{all}, "used"},
 		"heard with all of it":    {time.Hour, 100, true, nil, "silence", []transcriber.Context{{}, all}, "used"},
 		"heard alone before":      {15 * time.Second, 11_000, true, nil, "alone", []transcriber.Context{few, all}, "used"},

@@ -87,8 +87,12 @@ func (w *Worker) speculative(ctx context.Context, msg jetstream.Msg) {
 	}
 	w.turns.take(classSpeculative)
 	defer w.turns.give()
-	if w.engine == nil {
+	switch {
+	case w.engine == nil:
 		w.shed(job, "draft_busy")
+		return
+	case w.Load.crowded(): // since it waited
+		w.shed(job, "draft_load")
 		return
 	}
 	w.report(&rtapv1.DraftResult{State: rtapv1.DraftResult_STATE_STARTED}, job)

@@ -37,9 +37,9 @@ func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
 		w.ack(ctx, msg)
 		return
 	}
-	deliveries, behind := uint64(1), uint64(0)
+	deliveries := uint64(1)
 	if meta, err := msg.Metadata(); err == nil {
-		deliveries, behind = meta.NumDelivered, meta.NumPending
+		deliveries = meta.NumDelivered
 	}
 	if deliveries > 1 {
 		// A worker died or hung over it, lost its connection, or failed.
@@ -59,7 +59,7 @@ func (w *Worker) final(ctx context.Context, msg jetstream.Msg) {
 		giveUp(ctx, msg, job, deliveries, err.Error())
 		return
 	}
-	result := w.transcribe(ctx, msg, job, pcm, behind, deliveries < uint64(w.rt.Config.STT.MaxDeliveries))
+	result := w.transcribe(ctx, msg, job, pcm, deliveries < uint64(w.rt.Config.STT.MaxDeliveries))
 	if result == nil {
 		_ = msg.NakWithDelay(time.Second)
 		return
@@ -81,8 +81,8 @@ func (w *Worker) settled(ctx context.Context, job *rtapv1.FinalJob) (bool, error
 }
 
 // transcribe decodes under the watchdog; nil when the engine failed, or when it heard nothing without the
-// context that may be there the next time. So many jobs wait behind this one.
-func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.FinalJob, pcm []float32, behind uint64, again bool) *rtapv1.Result {
+// context that may be there the next time.
+func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.FinalJob, pcm []float32, again bool) *rtapv1.Result {
 	// Before the slot is free, too: what hangs in C does not give it back.
 	stopWatch := w.watch(msg, job.GetStreamId(), job.GetSegmentId())
 	defer stopWatch()
@@ -103,14 +103,13 @@ func (w *Worker) transcribe(ctx context.Context, msg jetstream.Msg, job *rtapv1.
 	if job.GetRetry() {
 		wait = 0 // what is not there has gone long ago
 	}
-	window := w.room(job, queued, behind)
 	p := piece{
 		stream: job.GetStreamId(), ordinal: job.GetOrdinal(), first: job.GetUtteranceFirstOrdinal(), context: job.GetContext(),
-		window: window, end: job.GetSpan().GetEndSample(),
+		window: w.room(msg, job, queued), end: job.GetSpan().GetEndSample(),
 	}
 	h, err := w.hear(ctx, p, pcm, wait)
 	w.Load.add(h.spent)
-	if err == nil && h.Text == "" && h.short {
+	if err == nil && h.Text == "" && h.short && len(pcm) <= maxUnheard {
 		// A short word may need what came before it, however late it is.
 		p.window = 0
 		first := h.spent

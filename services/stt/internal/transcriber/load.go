@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
@@ -36,7 +37,20 @@ type Load struct {
 	waited    time.Duration // mean of live finals, of the last half-life or two
 	taken     time.Time     // when the last of them was
 	queue     time.Time     // when a final was taken that had others behind it
-	recording time.Time     // when a final was taken that nobody waits for
+	live      tally         // finals that somebody waits for
+	unhurried tally         // and those of recordings, and given up before
+}
+
+// tally counts what happens, and forgets half of it in every half-life.
+type tally struct {
+	n  float64
+	at time.Time
+}
+
+func (t *tally) add() { t.n, t.at = t.count()+1, time.Now() }
+
+func (t *tally) count() float64 {
+	return t.n * math.Exp2(-time.Since(t.at).Seconds()/loadHalfLife.Seconds())
 }
 
 // SetEngines says how many of the process's engines are at work.
@@ -46,13 +60,16 @@ func (l *Load) SetEngines(n int) {
 	l.engines = n
 }
 
-// tookRecorded notes that a final was taken that nobody waits for. Recordings make a queue of any length and get all of
-// their context: what live finals beside them gave up would shorten nothing.
-func (l *Load) tookRecorded() {
+// tookUnhurried notes that a final was taken that nobody waits for.
+func (l *Load) tookUnhurried() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.recording = time.Now()
+	l.unhurried.add()
 }
+
+// recordings says whether the queue is theirs. They make one of any length and get all of their context: what live
+// finals beside them gave up would hardly shorten it.
+func (l *Load) recordings() bool { return l.unhurried.count() > max(0.1, l.live.count()) }
 
 // within says whether a moment is not longer ago than d.
 func within(at time.Time, d time.Duration) bool { return !at.IsZero() && time.Since(at) <= d }
@@ -69,6 +86,7 @@ func (l *Load) took(waited, patience time.Duration, behind uint64) {
 		kept = math.Exp2(-now.Sub(l.taken).Seconds() / loadHalfLife.Seconds())
 	}
 	l.waited, l.taken = waited+time.Duration(kept*float64(l.waited-waited)), now
+	l.live.add()
 	if behind > 0 {
 		l.queue = now
 	}
@@ -78,7 +96,7 @@ func (l *Load) took(waited, patience time.Duration, behind uint64) {
 func (l *Load) queueing() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !within(l.queue, queueSeen) || within(l.recording, queueSeen) {
+	if !within(l.queue, queueSeen) || l.recordings() {
 		return 0
 	}
 	return l.waited
@@ -89,7 +107,7 @@ func (l *Load) crowded() bool {
 	share := l.share()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if within(l.recording, queueSeen) {
+	if l.recordings() {
 		return false // a draft is how a live final comes before the recordings'
 	}
 	return within(l.queue, queueSeen) || within(l.queue, crowdedSeen) && share > crowdedShare*float64(max(1, l.engines))
@@ -119,19 +137,20 @@ func (l *Load) fade() {
 	l.at = now
 }
 
-// room is how many samples a final may have together with its context; 0 for all that it came with. What vad took before
-// it sent the job is no waiting, and with it a difference of the clocks of capture and workers goes out.
-func (w *Worker) room(job *rtapv1.FinalJob, queued time.Duration, behind uint64) int {
-	switch {
-	case job.GetRetry():
-		return 0
-	case job.GetUnhurried():
-		w.Load.tookRecorded()
+// room is how many samples a final may have together with its context; 0 for all that it came with. What vad took before it
+// sent the job is no waiting. (With it a difference of the clocks goes out where vad runs on the worker's host, unless
+// capture's is ahead: that hides as much of the wait.)
+func (w *Worker) room(msg jetstream.Msg, job *rtapv1.FinalJob, queued time.Duration) int {
+	if job.GetRetry() || job.GetUnhurried() {
+		w.Load.tookUnhurried()
 		return 0
 	}
 	stt := w.rt.Config.STT
 	patience := time.Duration(stt.ShedContextMS) * time.Millisecond
-	w.Load.took(max(0, queued-time.Duration(job.GetVadMs()*float64(time.Millisecond))), patience, behind)
+	// One that comes again has waited for a worker that was lost, and not for other finals.
+	if meta, err := msg.Metadata(); err == nil && meta.NumDelivered == 1 {
+		w.Load.took(max(0, queued-time.Duration(job.GetVadMs()*float64(time.Millisecond))), patience, meta.NumPending)
+	}
 	return w.Load.window(time.Duration(stt.ContextMS)*time.Millisecond, patience)
 }
 

@@ -51,9 +51,17 @@ func TestQueue(t *testing.T) {
 		if got := seconds(); math.Abs(got-10./16) > 0.01 {
 			t.Errorf("%.1f s of audio for finals that wait for ever, want a sixteenth", got)
 		}
-		l.tookRecorded()
+		for range 3 {
+			l.tookUnhurried()
+		}
+		if seconds() == 0 || !l.crowded() {
+			t.Errorf("%.1f s, crowded %v, though most finals are live", seconds(), l.crowded())
+		}
+		for range 30 {
+			l.tookUnhurried()
+		}
 		if seconds() != 0 || l.crowded() {
-			t.Errorf("%.1f s, crowded %v beside a recording, whose queue is its own", seconds(), l.crowded())
+			t.Errorf("%.1f s, crowded %v beside recordings, whose queue it is", seconds(), l.crowded())
 		}
 		finals(60, 40*time.Millisecond, 1)
 		if seconds() != 0 || l.window(limit, 0) != 0 {

@@ -78,7 +78,7 @@ func (s *Stream) settled(ctx context.Context, span *rtapv1.Span, said *rtapv1.Co
 	p := s.spec
 	if p == nil {
 		outcome := obs.SpeculationNone
-		if s.drafting.n > 0 {
+		if !s.drafting.again(s.seg.At()) {
 			outcome = obs.SpeculationHeldBack
 		}
 		s.metrics.Speculation.WithLabelValues(outcome).Inc()

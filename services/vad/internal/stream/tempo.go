@@ -15,6 +15,9 @@ const (
 	// tempoHalfLife is the audio in which half of what a source is ahead is forgotten. So neither a fast start counts
 	// for ever, nor a device whose clock is a little fast in the end.
 	tempoHalfLife = time.Minute
+	// mostAhead bounds how long a fast start counts: a client that connects anew and sends what it has kept is live
+	// again after 80 seconds. A recording is as far ahead again at once.
+	mostAhead = 5 * time.Second
 	// mostBehind bounds how much a client may make up for after its network has stood still.
 	mostBehind = 30 * time.Second
 )
@@ -37,7 +40,7 @@ func (t *tempo) hear(c *rtapv1.Clock, samples int) {
 	}
 	lasted := float64(samples) / sampleRateHz
 	ahead := t.ahead*math.Exp2(-lasted/tempoHalfLife.Seconds()) + lasted - spent.Seconds()
-	t.ahead = max(ahead, -mostBehind.Seconds())
+	t.ahead = min(max(ahead, -mostBehind.Seconds()), mostAhead.Seconds())
 }
 
 // unhurried says that nobody waits for the words of the source.
