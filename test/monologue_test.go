@@ -10,30 +10,11 @@ import (
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 )
 
-// breathless takes the pauses out of speech, all but 20 ms of each.
-func breathless(pcm []float32) (out []float32) {
-	const block, quiet, keep = 320, 0.03, 1 // RMS of 20 ms; the loudest have 0.3
-	still := 0
-	for i := 0; i+block <= len(pcm); i += block {
-		var squares float64
-		for _, x := range pcm[i : i+block] {
-			squares += float64(x * x)
-		}
-		if still++; squares > block*quiet*quiet {
-			still = 0
-		}
-		if still <= keep {
-			out = append(out, pcm[i:i+block]...)
-		}
-	}
-	return out
-}
-
 // monologue is over a minute of speech without a pause, and its text.
 func monologue(t *testing.T) (pcm []float32, said string) {
 	t.Helper()
 	const repeats = 10
-	return slices.Repeat(breathless(testkit.PCM(t, "jfk.wav")), repeats), strings.TrimSpace(strings.Repeat(jfk+" ", repeats))
+	return slices.Repeat(testkit.Breathless(testkit.PCM(t, "jfk.wav")), repeats), strings.TrimSpace(strings.Repeat(jfk+" ", repeats))
 }
 
 // uncovered fails when a monologue's finals are not cut, overlap, or leave out more than a twentieth of it.

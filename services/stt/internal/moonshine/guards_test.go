@@ -11,6 +11,9 @@ import (
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
 
+// inHalves is what is heard in each half of jfk.wav.
+const inHalves = "And so my fellow Americans. Ask not what your country can do for you, ask what you can do for your country."
+
 const foolishness = "It was the age of foolishness, it was the age of foolishness, it was the age of foolishness,"
 
 // TestTextsThatAreDropped: what the decoder may write that nobody has said, and what people say.
@@ -29,9 +32,10 @@ func TestTextsThatAreDropped(t *testing.T) {
 		{"(coughs) Good morning.", "Good morning.", ""},
 		{"Good morning. [door closes]", "Good morning.", ""},
 		{"Call (555) 0199.", "Call (555) 0199.", ""},
-		{"no no no no no", "", transcriber.DropRepetition},
-		{foolishness, "", transcriber.DropRepetition},
-		{"And so it was. " + foolishness + " it was the age", "", transcriber.DropRepetition},
+		// What goes round in circles gives way to what is heard in the halves.
+		{"no no no no no", inHalves, ""},
+		{foolishness, inHalves, ""},
+		{"And so it was. " + foolishness + " it was the age", inHalves, ""},
 		{"No, no, no.", "No, no, no.", ""},
 		{"It was the age of foolishness, it was the age of foolishness.", "It was the age of foolishness, it was the age of foolishness.", ""},
 		{bestOfTimes, bestOfTimes, ""},
@@ -66,6 +70,21 @@ func TestSaidThreeTimes(t *testing.T) {
 			got := hear(t, e, said, transcriber.Options{})
 			if wrong, words := wer.Errors(strings.Repeat(phrase, times), got.Text); wrong > words/8 {
 				t.Errorf("%q, %d times: %q, dropped for %q", phrase, times, got.Text, got.Dropped)
+			}
+		}
+	}
+}
+
+// TestDenseSpeechIsHeard: of speech that says the same again and again without a pause the decoder loses its place;
+// what was said is heard all the same.
+func TestDenseSpeechIsHeard(t *testing.T) {
+	e := open(t)
+	pcm := slices.Repeat(testkit.Breathless(testkit.PCM(t, "jfk.wav")), 4)
+	for from := 1.24; from < 2; from += 0.31 {
+		for length := 12; length <= 15; length++ {
+			got := hear(t, e, pcm[int(from*second):int(from*second)+length*second], transcriber.Options{})
+			if n := len(wer.Words(got.Text)); n < 2*length || n > 5*length {
+				t.Errorf("%d s from %.2f s: %q (%s), dropped for %q", length, from, got.Text, got.Alone, got.Dropped)
 			}
 		}
 	}

@@ -113,7 +113,9 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	}
 	heard.audio, heard.context = audio, 0
 	t, err := e.alone(ctx, heard, own)
-	t.Alone = reason
+	if t.Alone == "" {
+		t.Alone = reason
+	}
 	return t, err
 }
 

@@ -56,7 +56,7 @@ type Transcript struct {
 	Tokens  []uint32
 	Dropped string
 	// Alone is why a segment with context was decoded once more without: "empty" or
-	// "repetition"; "" when it was not.
+	// "repetition"; or AloneHalves, context or not; "" when it was heard once.
 	Alone string
 	// SentenceEnd is the probability that a sentence ends where the audio does; negative
 	// when the engine cannot tell.

@@ -123,11 +123,24 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	again := h.transcript()
 	switch {
 	case transcriber.Loops(h.ids):
-		again = transcriber.Transcript{Language: h.language, Dropped: transcriber.DropRepetition, SentenceEnd: -1}
+		return e.inHalves(ctx, again, pcm[:heard], opts)
 	case t.Dropped == transcriber.DropUncertain && again.Confidence < secondChance:
 		again = t
 	}
 	return again, nil
+}
+
+// inHalves is the answer where a text goes round in circles in the second hearing, too.
+func (e *Engine) inHalves(ctx context.Context, whole transcriber.Transcript, pcm []float32, opts transcriber.Options) (transcriber.Transcript, error) {
+	return transcriber.InHalves(whole, pcm, func(half []float32) (transcriber.Transcript, bool, error) {
+		audio, _ := transcriber.Clean(half, minSamples, maxSamples)
+		h, err := e.run(ctx, audio, len(half), opts, e.audioCtx)
+		t := h.transcript()
+		if t.Confidence < secondChance {
+			t = transcriber.Transcript{Language: t.Language, Dropped: transcriber.DropUncertain, SentenceEnd: -1}
+		}
+		return t, transcriber.Loops(h.ids), err
+	})
 }
 
 // width rounds positions up so that the library need not fill them up. The 1500 of 30 s,
