@@ -201,3 +201,17 @@ func TestContextThatDoesNotFit(t *testing.T) {
 		t.Errorf("silence after speech: %+v, %v", got, err)
 	}
 }
+
+// TestTwoShortWords: of two words with a pause between them the first gives no text alone; both are heard with the
+// second, wherever the cuts are.
+func TestTwoShortWords(t *testing.T) {
+	e := open(t)
+	pcm := testkit.PCM(t, "jfk.wav")
+	const ask, not, end = 48640, 60928, 70144
+	for shift := 0; shift < 512; shift += 32 {
+		got := hear(t, e, pcm[shift+not:shift+end], transcriber.Options{Context: &transcriber.Context{PCM: pcm[shift+ask : shift+not]}})
+		if words := wer.Words(got.Text); len(words) < 2 {
+			t.Errorf("%d samples later: %q, dropped for %q", shift, got.Text, got.Dropped)
+		}
+	}
+}

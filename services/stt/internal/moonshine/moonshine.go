@@ -90,12 +90,12 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	}
 	own := audio[:min(len(audio), len(pcm))]
 	prefix, forced, most := e.prefix(opts.Context, len(own)), e.forced(opts.Forced, limit(own)), limit(own)
-	heard := sound{audio: audio, stream: opts.Stream, draft: opts.Draft}
+	heard, said := sound{audio: audio, stream: opts.Stream, draft: opts.Draft}, own
 	if prefix != nil {
 		before, _ := transcriber.Clean(opts.Context.PCM, 0, maxSamples)
 		heard.audio, heard.context = slices.Concat(before, own), len(before)
 		if len(opts.Context.Tokens) == 0 {
-			most = limit(heard.audio)
+			said, most = heard.audio, limit(heard.audio) // nothing was heard before: it is said now
 		}
 	}
 	reason := ""
@@ -104,12 +104,22 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 		if err != nil {
 			return transcriber.Transcript{}, err
 		}
-		if reason = e.doubt(h, prefix, own); reason == "" {
+		if reason = e.doubt(h, prefix, said); reason == "" {
 			return e.transcript(h, own), nil
 		}
 	}
 	if reason != "" {
 		heard = sound{}
+	}
+	if reason == aloneEmpty && len(said) > len(own) {
+		h, err := e.closely(ctx, said)
+		if err != nil {
+			return transcriber.Transcript{}, err
+		}
+		if t := e.transcript(h, own); t.Text != "" && !transcriber.Loops(h.ids) {
+			t.Alone = reason
+			return t, nil
+		}
 	}
 	heard.audio, heard.context = audio, 0
 	t, err := e.alone(ctx, heard, own)
@@ -126,13 +136,27 @@ func (e *Engine) alone(ctx context.Context, s sound, own []float32) (transcriber
 		return transcriber.Transcript{}, err
 	}
 	if len(h.ids) == 0 {
-		if tight := closer(own); tight != nil {
-			if h, err = e.hear(ctx, sound{audio: tight}, nil, nil, limit(tight)); err != nil {
-				return transcriber.Transcript{}, err
-			}
+		if h, err = e.closely(ctx, own); err != nil {
+			return transcriber.Transcript{}, err
 		}
 	}
 	return e.believed(ctx, h, own)
+}
+
+// closely decodes what is voiced in audio, without the silence around it; nothing is heard when there is little. Of two
+// short words the pause between them and 100 ms around them gave no text in 8 of 64 cuts, and with 50 ms next in none.
+func (e *Engine) closely(ctx context.Context, audio []float32) (h heard, err error) {
+	h.sentenceEnd = -1
+	for _, margin := range []int{transcriber.SampleRateHz / 10, transcriber.SampleRateHz / 20} {
+		tight := closer(audio, margin)
+		if tight == nil {
+			continue
+		}
+		if h, err = e.hear(ctx, sound{audio: tight}, nil, nil, limit(tight)); err != nil || len(h.ids) > 0 {
+			break
+		}
+	}
+	return h, err
 }
 
 // transcript makes the answer of what was heard in audio.
@@ -154,11 +178,10 @@ func dropped(reason string) transcriber.Transcript {
 	return transcriber.Transcript{Language: "en", Dropped: reason, SentenceEnd: -1}
 }
 
-// closer cuts audio to its voiced part and a margin; nil when that changes little. A short
+// closer cuts audio to its voiced part and a margin of samples; nil when that changes little. A short
 // phrase amid silence makes the decoder stop at its first token; without the silence it
 // is heard.
-func closer(audio []float32) []float32 {
-	const margin = transcriber.SampleRateHz / 10
+func closer(audio []float32, margin int) []float32 {
 	v := voiced(audio)
 	if len(v) == 0 {
 		return nil
