@@ -6,15 +6,14 @@ import (
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
 )
 
-const (
-	// minSpeech is the least speech for which an empty answer is not believed.
-	minSpeech = 400 * transcriber.SampleRateHz / 1000
-)
+// minSpeech is the least speech for which an empty answer is not believed.
+const minSpeech = 400 * transcriber.SampleRateHz / 1000
 
-// Why a segment with context was decoded alone.
+// Why a segment is heard alone: what was heard of it with its context is not believed, or there is none.
 const (
 	aloneEmpty      = "empty"
 	aloneRepetition = "repetition"
+	fresh           = "fresh"
 )
 
 // doubt says why a text heard with context is not believed; "" when it is. A context that
@@ -42,7 +41,10 @@ func (e *Engine) believed(ctx context.Context, h heard, segment []float32) (tran
 		whole = e.transcript(h, segment)
 	}
 	return transcriber.InHalves(whole, segment, func(half []float32) (transcriber.Transcript, bool, error) {
-		audio, _ := transcriber.Clean(half, minSamples, maxSamples)
+		audio, peak := transcriber.Clean(half, minSamples, maxSamples)
+		if peak < transcriber.SilencePeak {
+			return dropped(""), false, nil
+		}
 		own, err := e.hear(ctx, sound{audio: audio}, nil, nil, limit(audio))
 		if err != nil {
 			return dropped(""), false, err

@@ -28,7 +28,7 @@ const (
 	contextLate    = "late"    // a result it needs is not there yet
 	contextMissing = "missing" // a result it needs was given up, or has none of what is needed
 	contextModel   = "model"   // another model's
-	contextAlone   = "alone_"  // used, not believed, decoded again alone: with the reason
+	contextAlone   = "alone_"  // heard again without it, or in halves: with Transcript.Alone
 )
 
 // before returns what was said just before a segment: its audio, and the tokens that

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rtap/rtap/pkg/bus"
 	"github.com/rtap/rtap/pkg/clock"
 	rtapv1 "github.com/rtap/rtap/proto/gen/rtap/v1"
 	"github.com/rtap/rtap/services/stt/internal/transcriber"
@@ -151,6 +152,7 @@ func TestContextIsShed(t *testing.T) {
 					<-begun
 				}
 			}
+			waiting(t, b, len(jobs)-1)
 			close(release)
 			results := awaitResults(t, b, len(stored)+len(jobs))
 			close(heard)
@@ -168,6 +170,22 @@ func TestContextIsShed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// waiting returns when the workers' consumer knows that so many jobs wait: it learns of a stored one a moment later.
+func waiting(t *testing.T, b *bus.Bus, jobs int) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		c, err := b.JS().Consumer(t.Context(), bus.StreamJobs, "stt-final")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := int(c.CachedInfo().NumPending); n == jobs {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%d jobs wait, want %d", n, jobs)
+		}
 	}
 }
 

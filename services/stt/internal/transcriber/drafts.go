@@ -127,9 +127,13 @@ func (w *Worker) draft(ctx context.Context, job *taken) {
 	}
 	var text agreement
 	if r.GetState() == rtapv1.DraftResult_STATE_DONE {
-		if speculative {
+		switch {
+		case speculative:
 			text = presumed(join(textOf(job.GetBefore()), job.GetCommitted()), r.GetRecognition().GetText())
-		} else {
+		case h.Alone != "" && !begins(h.Text, job.GetCommitted()):
+			// Heard without what was forced, it has other words and tokens in the places of the committed ones.
+			text = agreement{committed: job.GetCommitted()}
+		default:
 			text = agree(job.GetCommitted(), job.GetPrevious(), wordsOf(h.Transcript))
 			r.CommittedWords, r.CommittedTokens = uint32(text.words), uint32(min(text.tokens, len(h.Tokens)))
 		}

@@ -157,7 +157,9 @@ func TestDraftsThatAreNotWanted(t *testing.T) {
 	// Without its context, which no result is there for, a text must not become a final.
 	early := draftOf(rtapv1.DraftJob_KIND_SPECULATIVE)
 	early.Context = &rtapv1.Context{Ordinals: []uint64{7}, Pcm: make([]byte, 64)}
-	prefixed, _ := work(t, settings(t), &engine{prefixed: true, transcribe: said(&calls).transcribe})
+	prefixed, _ := work(t, settings(t), &engine{prefixed: true, transcribe: func(context.Context, []float32) (transcriber.Transcript, error) {
+		return transcriber.Transcript{Text: "again and again", Alone: transcriber.AloneHalves}, nil
+	}})
 	theirs, stopTheirs, err := prefixed.DraftResults("s")
 	if err != nil {
 		t.Fatal(err)

@@ -55,8 +55,8 @@ type Transcript struct {
 	// Tokens are the model's own, punctuation included, for the next segment's context.
 	Tokens  []uint32
 	Dropped string
-	// Alone is why a segment with context was decoded once more without: "empty" or
-	// "repetition"; or AloneHalves, context or not; "" when it was heard once.
+	// Alone is why the text was not heard in its context: that gave "empty" or "repetition"; or
+	// AloneHalves, context or not. "" otherwise.
 	Alone string
 	// SentenceEnd is the probability that a sentence ends where the audio does; negative
 	// when the engine cannot tell.

@@ -20,6 +20,7 @@ const (
 // people who say a phrase again and again. whole is that text, "" when the decoder was stopped in it. hear hears
 // each half of the audio alone, and says whether its text does so, too. Where the halves have the words of whole,
 // people have said them, and it stands; otherwise the halves are what was said, but those that go round in circles.
+// Who writes without blanks joins the words anew.
 func InHalves(whole Transcript, audio []float32, hear func(half []float32) (t Transcript, loops bool, err error)) (Transcript, error) {
 	middle := stillest(audio)
 	first, firstLoops, err := hear(audio[:middle])
@@ -30,7 +31,7 @@ func InHalves(whole Transcript, audio []float32, hear func(half []float32) (t Tr
 	if err != nil {
 		return Transcript{}, err
 	}
-	wrong, words := wer.Errors(whole.Text, first.Text+" "+second.Text)
+	wrong, words := wer.Errors(spaced(whole.Words), spaced(slices.Concat(first.Words, second.Words)))
 	if whole.Text != "" && float64(wrong) <= mostDifferent*float64(words) {
 		return whole, nil
 	}
@@ -57,7 +58,7 @@ func (t Transcript) and(second Transcript, at int) Transcript {
 	}
 	n, m := float64(len(t.Tokens)), float64(len(second.Tokens))
 	joined := Transcript{
-		Text: strings.TrimSpace(t.Text + " " + second.Text), Words: slices.Concat(t.Words, words), Tokens: slices.Concat(t.Tokens, second.Tokens),
+		Text: join(t.Text, second.Text), Words: slices.Concat(t.Words, words), Tokens: slices.Concat(t.Tokens, second.Tokens),
 		Language: t.Language, SentenceEnd: second.SentenceEnd,
 	}
 	if n+m > 0 {
@@ -67,6 +68,15 @@ func (t Transcript) and(second Transcript, at int) Transcript {
 		joined.Language = second.Language
 	}
 	return joined
+}
+
+// spaced is the text of words, with blanks between them in every language.
+func spaced(words []Word) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = w.Text
+	}
+	return strings.Join(texts, " ")
 }
 
 // stillest is where a tenth of a second in the middle half of audio is quietest: there a cut

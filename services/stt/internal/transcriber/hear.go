@@ -48,8 +48,12 @@ func (w *Worker) hear(ctx context.Context, p piece, pcm []float32, wait time.Dur
 		return err
 	})
 	h.spent = time.Since(began)
-	if h.Alone != "" {
-		h.outcome = contextAlone + h.Alone
+	switch h.outcome {
+	case contextLate, contextMissing, contextModel: // whatever was made of it, it had not what it needs
+	default:
+		if h.Alone != "" {
+			h.outcome = contextAlone + h.Alone
+		}
 	}
 	return h, err
 }

@@ -111,32 +111,44 @@ func (h hearing) doubtful(t transcriber.Transcript) bool {
 	return transcriber.Loops(h.ids) || t.Dropped == transcriber.DropUncertain || strings.HasSuffix(t.Text, "-")
 }
 
+// none is the answer without a text.
+func (h hearing) none(dropped string) transcriber.Transcript {
+	return transcriber.Transcript{Language: h.language, Dropped: dropped, SentenceEnd: -1}
+}
+
 // transcript decides what of a hearing is speech.
 func (h hearing) transcript() transcriber.Transcript {
-	none := transcriber.Transcript{Language: h.language, SentenceEnd: -1}
 	words, ids, sounds := transcriber.WithoutSounds(h.words, h.ids)
-	texts := make([]string, len(words))
-	for i, w := range words {
-		texts[i] = w.Text
-	}
-	separator := " "
-	if slices.Contains(unspaced, h.language) {
-		separator = ""
-	}
-	text := strings.Join(texts, separator)
-	confidence := transcriber.GeometricMean(h.probs)
+	text, confidence := join(words, h.language), transcriber.GeometricMean(h.probs)
 	switch {
 	case !transcriber.Sayable(text):
-		none.Dropped = transcriber.NothingSaid(sounds)
+		return h.none(transcriber.NothingSaid(sounds))
 	case confidence < minConfidence:
-		none.Dropped = transcriber.DropUncertain
+		return h.none(transcriber.DropUncertain)
 	case h.noSpeech > maxNoSpeech && confidence < doubtful:
-		none.Dropped = transcriber.DropNoSpeech
-	}
-	if none.Dropped != "" {
-		return none
+		return h.none(transcriber.DropNoSpeech)
 	}
 	return transcriber.Transcript{
 		Text: text, Words: words, Tokens: ids, Confidence: math.Min(confidence, 1), Language: h.language, SentenceEnd: -1,
 	}
+}
+
+// sure is the transcript of a hearing after which there is no other.
+func (h hearing) sure() transcriber.Transcript {
+	if t := h.transcript(); t.Confidence >= secondChance {
+		return t
+	}
+	return h.none(transcriber.DropUncertain)
+}
+
+// join returns the text of words of a language.
+func join(words []transcriber.Word, language string) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = w.Text
+	}
+	if slices.Contains(unspaced, language) {
+		return strings.Join(texts, "")
+	}
+	return strings.Join(texts, " ")
 }

@@ -122,8 +122,10 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	}
 	again := h.transcript()
 	switch {
+	case transcriber.Loops(h.ids) && opts.Draft:
+		again = h.none(transcriber.DropRepetition)
 	case transcriber.Loops(h.ids):
-		return e.inHalves(ctx, again, pcm[:heard], opts)
+		return e.inHalves(ctx, h, pcm[:heard], opts)
 	case t.Dropped == transcriber.DropUncertain && again.Confidence < secondChance:
 		again = t
 	}
@@ -131,16 +133,22 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 }
 
 // inHalves is the answer where a text goes round in circles in the second hearing, too.
-func (e *Engine) inHalves(ctx context.Context, whole transcriber.Transcript, pcm []float32, opts transcriber.Options) (transcriber.Transcript, error) {
-	return transcriber.InHalves(whole, pcm, func(half []float32) (transcriber.Transcript, bool, error) {
-		audio, _ := transcriber.Clean(half, minSamples, maxSamples)
-		h, err := e.run(ctx, audio, len(half), opts, e.audioCtx)
-		t := h.transcript()
-		if t.Confidence < secondChance {
-			t = transcriber.Transcript{Language: t.Language, Dropped: transcriber.DropUncertain, SentenceEnd: -1}
+func (e *Engine) inHalves(ctx context.Context, h hearing, pcm []float32, opts transcriber.Options) (transcriber.Transcript, error) {
+	whole := h.sure()
+	if transcriber.Repeats(h.ids) { // until it was stopped: what is said there is not known
+		whole = h.none("")
+	}
+	opts.Language = h.language
+	t, err := transcriber.InHalves(whole, pcm, func(half []float32) (transcriber.Transcript, bool, error) {
+		audio, peak := transcriber.Clean(half, minSamples, maxSamples)
+		if peak < transcriber.SilencePeak {
+			return h.none(""), false, nil
 		}
-		return t, transcriber.Loops(h.ids), err
+		own, err := e.run(ctx, audio, len(half), opts, e.audioCtx)
+		return own.sure(), transcriber.Loops(own.ids), err
 	})
+	t.Text = join(t.Words, t.Language)
+	return t, err
 }
 
 // width rounds positions up so that the library need not fill them up. The 1500 of 30 s,

@@ -100,6 +100,46 @@ func TestEveryLength(t *testing.T) {
 	}
 }
 
+// TestInHalves: what goes round in circles stands when the halves of the audio have it, too.
+func TestInHalves(t *testing.T) {
+	e, pcm := open(t, testkit.TinyEN(t), 1), testkit.PCM(t, "jfk.wav")
+	const said = "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
+	heard := func(text string, p float64, pcm []float32) transcriber.Transcript {
+		var words []transcriber.Word
+		var ids []int32
+		for i, w := range strings.Fields(text) {
+			words, ids = append(words, transcriber.Word{Text: w, Start: i, End: i + 1, Tokens: 1}), append(ids, int32(len(w)))
+		}
+		got, err := e.InHalves(t.Context(), words, ids, p, pcm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for text, p := range map[string]float64{strings.Repeat("It was the age of foolishness, ", 3): 0.9, "no no no no no": 0.9, said: 0.4} {
+		got := heard(text, p, pcm)
+		if wrong, _ := wer.Errors(said, got.Text); wrong > 3 || got.Alone != transcriber.AloneHalves {
+			t.Errorf("%q, not said: %q (%q), dropped for %q", text, got.Text, got.Alone, got.Dropped)
+		}
+		last, tokens := 0, 0
+		for _, w := range got.Words {
+			if w.Start < last || w.End <= w.Start || w.End > len(pcm) {
+				t.Errorf("%q: word %+v after %d", text, w, last)
+			}
+			last, tokens = w.End, tokens+w.Tokens
+		}
+		if tokens != len(got.Tokens) || last < len(pcm)/2 {
+			t.Errorf("%q: words of %d tokens, the transcript has %d; the last ends at %d", text, tokens, len(got.Tokens), last)
+		}
+	}
+	if got := heard(said, 0.9, pcm); got.Text != said || got.Alone != "" || len(got.Words) != 22 {
+		t.Errorf("said: %q (%q)", got.Text, got.Alone)
+	}
+	if got := heard(said, 0.9, make([]float32, len(pcm))); got.Text != "" || got.Dropped != transcriber.DropRepetition {
+		t.Errorf("silence: %q, dropped for %q", got.Text, got.Dropped)
+	}
+}
+
 // TestForgets: a text must not depend on what the engine heard before; the library keeps
 // the end of longer sounds in the filling of shorter ones.
 func TestForgets(t *testing.T) {
