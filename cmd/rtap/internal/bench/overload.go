@@ -114,11 +114,22 @@ func (o stressOptions) playBurst(ctx context.Context, env lifecycle.Env, l liveO
 	if len(spoken) == 0 {
 		return nil, errors.New("a burst needs recordings with texts: --clips")
 	}
+	return play(ctx, env, l, o.material(spoken, n))
+}
+
+// material is what n streams say in a burst, and one that goes on behind it.
+func (o stressOptions) material(spoken []material.Clip, n int) []material.Recording {
 	lead := o.idle + time.Duration(n)*startEach
 	recordings := material.Make(spoken, nil, material.Options{Streams: n, Seed: o.seed, Lead: lead, Stagger: time.Second, Duration: o.burst})
-	on := material.Make(spoken, nil, material.Options{Streams: 1, Seed: o.seed + 1, Lead: lead, Duration: o.burst + o.after})
+	burst := o.burst // the last clips go on for longer, and begin later
+	for i := range recordings {
+		if ends := recordings[i].Ends(); len(ends) > 0 {
+			burst = max(burst, time.Duration(ends[len(ends)-1].Sample)*time.Second/16000-lead)
+		}
+	}
+	on := material.Make(spoken, nil, material.Options{Streams: 1, Seed: o.seed + 1, Lead: lead, Duration: burst + o.after})
 	on[0].Stream = probe
-	return play(ctx, env, l, append(recordings, on...))
+	return append(recordings, on...)
 }
 
 // take makes the figures.

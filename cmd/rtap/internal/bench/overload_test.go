@@ -119,3 +119,16 @@ func TestCounters(t *testing.T) {
 		t.Errorf("%+v", r.Speculation)
 	}
 }
+
+// TestOneStreamGoesOnBehindABurst: as long as was asked for, however long the last clips of the burst are.
+func TestOneStreamGoesOnBehindABurst(t *testing.T) {
+	spoken := []material.Clip{{Name: "long.wav", Text: "long", PCM: make([]float32, 12*16000), Speech: []material.Interval{{Start: 16000, End: 11 * 16000}}}}
+	var o stressOptions
+	o.burst, o.after = 2*time.Second, 30*time.Second
+	recordings := o.material(spoken, 16)
+	last := func(r material.Recording) int { ends := r.Ends(); return ends[len(ends)-1].Sample }
+	behind := last(recordings[16]) - slices.Max([]int{last(recordings[0]), last(recordings[7]), last(recordings[15])})
+	if len(recordings) != 17 || recordings[16].Stream != probe || behind < 28*16000 {
+		t.Errorf("%d recordings; the last, %s, speaks for %d samples more", len(recordings), recordings[len(recordings)-1].Stream, behind)
+	}
+}
