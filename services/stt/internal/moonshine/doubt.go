@@ -9,11 +9,10 @@ import (
 // minSpeech is the least speech for which an empty answer is not believed.
 const minSpeech = 400 * transcriber.SampleRateHz / 1000
 
-// Why a segment is heard alone: what was heard of it with its context is not believed, or there is none.
+// Why what was heard of a segment with its context is not believed.
 const (
 	aloneEmpty      = "empty"
 	aloneRepetition = "repetition"
-	fresh           = "fresh"
 )
 
 // doubt says why a text heard with context is not believed; "" when it is. A context that
@@ -23,7 +22,7 @@ func (e *Engine) doubt(h heard, prefix []int64, segment []float32) string {
 	case transcriber.Loops(h.ids), transcriber.BeginsAgain(e.spelled(prefix), e.spelled(h.ids)):
 		return aloneRepetition
 	case len(voiced(segment))*window >= minSpeech:
-		if said, _, _ := transcriber.WithoutSounds(words(e.vocabulary, h, segment), h.ids); !transcriber.Sayable(join(said)) {
+		if said, _, _ := transcriber.WithoutSounds(words(e.vocabulary, h, segment), h.ids); !transcriber.Sayable(transcriber.TextOf(said, " ")) {
 			return aloneEmpty
 		}
 	}

@@ -58,6 +58,17 @@ func TestTextsThatAreDropped(t *testing.T) {
 	}
 }
 
+// TestALoopInNoise: what goes round in circles is dropped where the halves have nothing.
+func TestALoopInNoise(t *testing.T) {
+	e := open(t)
+	for _, text := range []string{"no no no no no", foolishness} {
+		got, err := e.Judge(t.Context(), text, 0.9, synth.Sound("fan", 6*second, 0.1, 1))
+		if err != nil || got.Text != "" || got.Dropped != transcriber.DropRepetition {
+			t.Errorf("%q: %q, dropped for %q, %v", text, got.Text, got.Dropped, err)
+		}
+	}
+}
+
 // TestSaidThreeTimes: who says a phrase again and again is not taken for a decoder that has lost its place.
 func TestSaidThreeTimes(t *testing.T) {
 	e := open(t)

@@ -90,35 +90,32 @@ func (e *Engine) Transcribe(ctx context.Context, pcm []float32, opts transcriber
 	}
 	own := audio[:min(len(audio), len(pcm))]
 	s := sound{audio: audio, stream: opts.Stream, draft: opts.Draft}
-	t, reason, err := e.continued(ctx, s, own, opts)
-	if err != nil || reason == "" {
-		return t, err
+	reason := ""
+	if prefix, forced := e.prefix(opts.Context, len(own)), e.forced(opts.Forced, limit(own)); prefix != nil || forced != nil {
+		t, why, err := e.continued(ctx, s, own, opts.Context, prefix, forced)
+		if err != nil || why == "" {
+			return t, err
+		}
+		s, reason = sound{audio: audio}, why
 	}
-	if reason != fresh {
-		s = sound{audio: audio}
-	}
-	t, err = e.alone(ctx, s, own)
+	t, err := e.alone(ctx, s, own)
 	switch {
-	case t.Alone == "" && reason != fresh:
+	case t.Alone == "":
 		t.Alone = reason
-	case t.Alone != "" && opts.Draft:
+	case opts.Draft:
 		return dropped(transcriber.DropRepetition), err // the next draft would be forced to go on from another text
 	}
 	return t, err
 }
 
-// continued decodes own, which s holds, filled up to what the encoder takes, in its context and with what is forced.
-// The answer stands when there is no reason to hear own alone.
-func (e *Engine) continued(ctx context.Context, s sound, own []float32, opts transcriber.Options) (t transcriber.Transcript, reason string, err error) {
-	prefix, forced, most := e.prefix(opts.Context, len(own)), e.forced(opts.Forced, limit(own)), limit(own)
-	if prefix == nil && forced == nil {
-		return t, fresh, nil
-	}
-	said := own
+// continued decodes own, which s holds, filled up to what the encoder takes, after prefix, if there is one that its
+// context gives, and what is forced. The answer stands when there is no reason to hear own alone.
+func (e *Engine) continued(ctx context.Context, s sound, own []float32, c *transcriber.Context, prefix, forced []int64) (t transcriber.Transcript, reason string, err error) {
+	said, most := own, limit(own)
 	if prefix != nil {
-		before, _ := transcriber.Clean(opts.Context.PCM, 0, maxSamples)
+		before, _ := transcriber.Clean(c.PCM, 0, maxSamples)
 		s.audio, s.context = slices.Concat(before, own), len(before)
-		if len(opts.Context.Tokens) == 0 {
+		if len(c.Tokens) == 0 {
 			said, most = s.audio, limit(s.audio) // nothing was heard before: it is said now
 		}
 	}
@@ -126,9 +123,11 @@ func (e *Engine) continued(ctx context.Context, s sound, own []float32, opts tra
 	if err != nil {
 		return t, "", err
 	}
-	reason = e.doubt(h, prefix, said)
-	if reason != aloneEmpty || len(said) == len(own) {
-		return e.transcript(h, own), reason, nil
+	switch reason = e.doubt(h, prefix, said); {
+	case reason == "":
+		return e.transcript(h, own), "", nil
+	case reason != aloneEmpty || len(said) == len(own):
+		return t, reason, nil
 	}
 	both, err := e.closely(ctx, said)
 	if err != nil {
@@ -179,7 +178,7 @@ func (e *Engine) transcript(h heard, audio []float32) transcriber.Transcript {
 	t := transcriber.Transcript{Language: "en", Confidence: transcriber.GeometricMean(h.probs), SentenceEnd: h.sentenceEnd}
 	var sounds bool
 	t.Words, t.Tokens, sounds = transcriber.WithoutSounds(words(e.vocabulary, h, audio), h.ids)
-	t.Text = join(t.Words)
+	t.Text = transcriber.TextOf(t.Words, " ")
 	switch {
 	case !transcriber.Sayable(t.Text):
 		return dropped(transcriber.NothingSaid(sounds))

@@ -93,12 +93,3 @@ func words(vocabulary []string, h heard, audio []float32) []transcriber.Word {
 	spread(out, audio)
 	return out
 }
-
-// join returns the text of words.
-func join(words []transcriber.Word) string {
-	texts := make([]string, len(words))
-	for i, w := range words {
-		texts[i] = w.Text
-	}
-	return strings.Join(texts, " ")
-}

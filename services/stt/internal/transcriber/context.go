@@ -31,6 +31,11 @@ const (
 	contextAlone   = "alone_"  // heard again without it, or in halves: with Transcript.Alone
 )
 
+// lacking says whether a segment did not have the context that it needs, whatever was made of it.
+func lacking(outcome string) bool {
+	return outcome == contextLate || outcome == contextMissing || outcome == contextModel
+}
+
 // before returns what was said just before a segment: its audio, and the tokens that
 // are final for it, from stored results only. It is nil unless the result of every segment
 // in it is there and of the same model: half a context leads astray. Where the window leaves no

@@ -119,7 +119,7 @@ func (w *Worker) draft(ctx context.Context, job *taken) {
 	case err != nil:
 		w.rt.Log.Warn("transcribing a draft failed", "segment_id", job.GetSegmentId(), "error", err)
 		w.rt.Metrics.Errors.WithLabelValues("stt", "draft").Inc()
-	case speculative && (h.outcome == contextLate || h.outcome == contextMissing || h.outcome == contextModel):
+	case speculative && lacking(h.outcome):
 		// A final would wait for its context; this text must not stand for it.
 		w.rt.Metrics.Shed.WithLabelValues("draft_without_context").Inc()
 	default:

@@ -2,7 +2,10 @@
 // interface, and what happens to work that cannot be done.
 package transcriber
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // SampleRateHz of all audio that engines get.
 const SampleRateHz = 16000
@@ -61,6 +64,15 @@ type Transcript struct {
 	// SentenceEnd is the probability that a sentence ends where the audio does; negative
 	// when the engine cannot tell.
 	SentenceEnd float64
+}
+
+// TextOf joins words with what stands between them in their language.
+func TextOf(words []Word, separator string) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = w.Text
+	}
+	return strings.Join(texts, separator)
 }
 
 // Info names an engine and its model.

@@ -3,7 +3,6 @@ package transcriber
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/rtap/rtap/pkg/wer"
 )
@@ -31,7 +30,7 @@ func InHalves(whole Transcript, audio []float32, hear func(half []float32) (t Tr
 	if err != nil {
 		return Transcript{}, err
 	}
-	wrong, words := wer.Errors(spaced(whole.Words), spaced(slices.Concat(first.Words, second.Words)))
+	wrong, words := wer.Errors(TextOf(whole.Words, " "), TextOf(slices.Concat(first.Words, second.Words), " "))
 	if whole.Text != "" && float64(wrong) <= mostDifferent*float64(words) {
 		return whole, nil
 	}
@@ -68,15 +67,6 @@ func (t Transcript) and(second Transcript, at int) Transcript {
 		joined.Language = second.Language
 	}
 	return joined
-}
-
-// spaced is the text of words, with blanks between them in every language.
-func spaced(words []Word) string {
-	texts := make([]string, len(words))
-	for i, w := range words {
-		texts[i] = w.Text
-	}
-	return strings.Join(texts, " ")
 }
 
 // stillest is where a tenth of a second in the middle half of audio is quietest: there a cut

@@ -48,12 +48,8 @@ func (w *Worker) hear(ctx context.Context, p piece, pcm []float32, wait time.Dur
 		return err
 	})
 	h.spent = time.Since(began)
-	switch h.outcome {
-	case contextLate, contextMissing, contextModel: // whatever was made of it, it had not what it needs
-	default:
-		if h.Alone != "" {
-			h.outcome = contextAlone + h.Alone
-		}
+	if h.Alone != "" && !lacking(h.outcome) {
+		h.outcome = contextAlone + h.Alone
 	}
 	return h, err
 }

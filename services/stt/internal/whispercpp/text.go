@@ -143,12 +143,8 @@ func (h hearing) sure() transcriber.Transcript {
 
 // join returns the text of words of a language.
 func join(words []transcriber.Word, language string) string {
-	texts := make([]string, len(words))
-	for i, w := range words {
-		texts[i] = w.Text
-	}
 	if slices.Contains(unspaced, language) {
-		return strings.Join(texts, "")
+		return transcriber.TextOf(words, "")
 	}
-	return strings.Join(texts, " ")
+	return transcriber.TextOf(words, " ")
 }
